@@ -1,0 +1,1 @@
+"""Data sets: events, cochlea, spoken digits, and their rate-free variants."""

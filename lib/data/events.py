@@ -1,0 +1,312 @@
+"""Spike trains: events in continuous time, SHD's file format, and binning.
+
+An `Events` holds what a cochlea or a file gives: one time and one unit an event. A `Binned` holds spikes on a grid
+of time bins, sparsely: at most one spike a unit and bin. Binning loses nothing uncounted and keeps absolute time.
+
+SHD's HDF5 layout: Cramer et al. 2022 (datasets `spikes/times` float16 seconds, `spikes/units` uint16, `labels`,
+`extra/speaker`, `extra/keys`, `extra/meta_info`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numba
+import numpy as np
+
+from ..errors import InputError
+from ..files import write_atomically
+
+N_UNITS = 700
+BIN_WIDTH_PAPER = 1.4 / 99  # s; numpy.digitize(t, linspace(0, 1.4, 100)) of the paper is our bin + 1
+
+
+@dataclass(frozen=True)
+class Events:
+    """Ragged spike trains of many samples, in continuous time.
+
+    Attributes:
+        times: float64 (n_events,), seconds, sample after sample.
+        units: uint16 (n_events,).
+        offsets: int64 (n_samples + 1,); sample i holds events offsets[i] to offsets[i + 1].
+        labels, speakers: int64 (n_samples,).
+        keys: names of the classes; labels index them.
+        n_units: units are 0 to n_units - 1.
+
+    Raises:
+        InputError: shapes disagree, a time is negative or not finite, a unit or a label is out of range.
+    """
+
+    times: np.ndarray
+    units: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    speakers: np.ndarray
+    keys: tuple[str, ...]
+    n_units: int = N_UNITS
+
+    def __post_init__(self) -> None:
+        _check_ragged(self.times, self.units, self.offsets, self.labels, self.speakers, self.keys, self.n_units)
+        if not np.isfinite(self.times).all():
+            raise InputError("times: some are not finite (NaN or infinite); repair or remove these events")
+        if len(self.times) and self.times.min() < 0:
+            raise InputError(f"times: the earliest is {self.times.min():.4g} s; shift them so that none is negative")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times and units of one sample."""
+        span = slice(self.offsets[sample], self.offsets[sample + 1])
+        return self.times[span], self.units[span]
+
+    def select(self, samples: np.ndarray) -> Events:
+        """These samples, in this order."""
+        taken, offsets = _take(self.offsets, samples)
+        return replace(
+            self,
+            times=self.times[taken],
+            units=self.units[taken],
+            offsets=offsets,
+            labels=self.labels[samples],
+            speakers=self.speakers[samples],
+        )
+
+    @classmethod
+    def from_list(
+        cls,
+        trains: Sequence[tuple[np.ndarray, np.ndarray]],
+        labels: Sequence[int],
+        speakers: Sequence[int],
+        keys: Sequence[str],
+        n_units: int = N_UNITS,
+    ) -> Events:
+        """Join (times, units) of single samples."""
+        offsets = np.concatenate([[0], np.cumsum([len(times) for times, _ in trains])]).astype(np.int64)
+        return cls(
+            times=np.concatenate([np.asarray(times, np.float64) for times, _ in trains] or [np.empty(0)]),
+            units=np.concatenate([np.asarray(units, np.uint16) for _, units in trains] or [np.empty(0, np.uint16)]),
+            offsets=offsets,
+            labels=np.asarray(labels, np.int64),
+            speakers=np.asarray(speakers, np.int64),
+            keys=tuple(keys),
+            n_units=n_units,
+        )
+
+
+def concatenate(several: Sequence[Events]) -> Events:
+    """Join data sets of the same classes and units, sample after sample."""
+    trains = [events[i] for events in several for i in range(len(events))]
+    labels = np.concatenate([events.labels for events in several])
+    speakers = np.concatenate([events.speakers for events in several])
+    return Events.from_list(trains, labels, speakers, several[0].keys, several[0].n_units)
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Binary spike trains of many samples on a grid of time bins, as lists of spikes.
+
+    Attributes:
+        bins, units: uint16 (n_spikes,), sample after sample; within a sample sorted by unit, then bin; unique.
+        offsets, labels, speakers, keys, n_units: as in `Events`.
+        n_bins: bins are 0 to n_bins - 1.
+        bin_width: seconds; bin b holds times from b * bin_width up to (b + 1) * bin_width.
+    """
+
+    bins: np.ndarray
+    units: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    speakers: np.ndarray
+    keys: tuple[str, ...]
+    n_units: int
+    n_bins: int
+    bin_width: float
+
+    def __post_init__(self) -> None:
+        _check_ragged(self.bins, self.units, self.offsets, self.labels, self.speakers, self.keys, self.n_units)
+        if len(self.bins) and self.bins.max() >= self.n_bins:
+            raise InputError(f"bins: the last is {self.bins.max()}, but there are {self.n_bins}; raise n_bins")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, samples: np.ndarray) -> Binned:
+        """These samples, in this order."""
+        taken, offsets = _take(self.offsets, samples)
+        return replace(
+            self,
+            bins=self.bins[taken],
+            units=self.units[taken],
+            offsets=offsets,
+            labels=self.labels[samples],
+            speakers=self.speakers[samples],
+        )
+
+    def counts(self) -> np.ndarray:
+        """Spikes of every unit in every sample, int64 (n_samples, n_units)."""
+        sample = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        flat = np.bincount(sample * self.n_units + self.units, minlength=len(self) * self.n_units)
+        return flat.reshape(len(self), self.n_units)
+
+    def dense(self, samples: Sequence[int] | np.ndarray, dtype: type = np.uint8) -> np.ndarray:
+        """0/1 array (len(samples), n_bins, n_units) of `dtype`."""
+        out = np.zeros((len(samples), self.n_bins, self.n_units), dtype)
+        _fill(out, self.bins, self.units, self.offsets, np.asarray(samples, np.int64))
+        return out
+
+
+@dataclass(frozen=True)
+class BinningReport:
+    """What binning merged or left out.
+
+    Attributes:
+        n_events: before.
+        n_shared: events that share their unit's bin with an earlier one (a bin is 0 or 1).
+        n_outside: events after the last bin, left out.
+    """
+
+    n_events: int
+    n_shared: int
+    n_outside: int
+
+
+def bin_events(events: Events, bin_width: float, n_bins: int | None = None) -> tuple[Binned, BinningReport]:
+    """Put events on a grid: bin = floor(t / bin_width), counted from time 0.
+
+    A time within 1e-9 bins below an edge counts as on it, so that t = k * bin_width falls in bin k whatever the
+    rounding of the product.
+
+    Args:
+        events: spike trains.
+        bin_width: seconds.
+        n_bins: length of the grid; default: up to the last event.
+
+    Returns:
+        The spikes (spikes + n_shared + n_outside = n_events), and the report.
+
+    Raises:
+        InputError: the bin width is not positive, or the grid has over 65,535 bins.
+    """
+    if not bin_width > 0:
+        raise InputError(f"bin_width: {bin_width} s is not a width; give seconds above 0")
+    last = int(np.floor(events.times.max(initial=0.0) / bin_width + 1e-9)) + 1
+    n_bins = last if n_bins is None else n_bins
+    if n_bins > np.iinfo(np.uint16).max:
+        raise InputError(f"bin_width: {n_bins} bins are too many; choose wider bins than {bin_width} s")
+    bins, units, offsets = [], [], np.zeros(len(events) + 1, np.int64)
+    n_inside = 0
+    for i in range(len(events)):
+        times, unit = events[i]
+        slot = np.floor(times / bin_width + 1e-9).astype(np.int64)
+        inside = slot < n_bins
+        n_inside += int(inside.sum())
+        cell = np.unique(unit[inside].astype(np.int64) * n_bins + slot[inside])  # sorted by unit, then bin
+        bins.append((cell % n_bins).astype(np.uint16))
+        units.append((cell // n_bins).astype(np.uint16))
+        offsets[i + 1] = offsets[i] + len(cell)
+    binned = Binned(
+        bins=np.concatenate(bins or [np.empty(0, np.uint16)]),
+        units=np.concatenate(units or [np.empty(0, np.uint16)]),
+        offsets=offsets,
+        labels=events.labels,
+        speakers=events.speakers,
+        keys=events.keys,
+        n_units=events.n_units,
+        n_bins=n_bins,
+        bin_width=bin_width,
+    )
+    n_events = len(events.times)
+    return binned, BinningReport(n_events, n_inside - int(offsets[-1]), n_events - n_inside)
+
+
+def read_shd(path: str | Path) -> Events:
+    """Read a file in SHD's layout, whole, into ragged arrays. Times become float64 before anything else.
+
+    Raises:
+        InputError: the file is missing, damaged, lacks a data set, or holds values that cannot be (one line each).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the path or make it again")
+    remedy = "delete it and fetch or make it again"
+    try:
+        with h5py.File(path, "r") as file:
+            for name in ("spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"):
+                if name not in file:
+                    raise InputError(f"{path}: it lacks {name}, so it is not in SHD's layout; {remedy}")
+            times, units = list(file["spikes/times"][:]), list(file["spikes/units"][:])
+            labels, speakers = file["labels"][:], file["extra/speaker"][:]
+            keys = [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"{path}: not a whole HDF5 file ({reason}); {remedy}") from None
+    if not len(times) == len(units) == len(labels) == len(speakers):
+        raise InputError(f"{path}: times, units, labels and speakers have different lengths; {remedy}")
+    for i, (time, unit) in enumerate(zip(times, units, strict=True)):
+        if np.ndim(time) != 1 or time.dtype.kind != "f" or unit.dtype.kind not in "iu":
+            raise InputError(f"{path}: sample {i} does not hold float times and integer units; {remedy}")
+        if len(time) != len(unit):
+            raise InputError(f"{path}: sample {i} has {len(time)} times but {len(unit)} units; {remedy}")
+    if any(len(unit) and not 0 <= unit.min() <= unit.max() < N_UNITS for unit in units):
+        worst = max((int(unit.max()) for unit in units if len(unit)), default=0)
+        raise InputError(f"{path}: units go up to {worst}, but SHD has {N_UNITS} (0 to {N_UNITS - 1}); {remedy}")
+    try:
+        return Events.from_list(list(zip(times, units, strict=True)), labels, speakers, keys)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write_shd(path: str | Path, events: Events) -> None:
+    """Write a file in SHD's layout, whole or not at all.
+
+    Times are rounded to float16, as in SHD: to 0.24 ms at 0.3 s, 0.49 ms at 0.6 s, 0.98 ms from 1 s on.
+    """
+    with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+        n = len(events)
+        times = file.create_dataset("spikes/times", (n,), dtype=h5py.vlen_dtype(np.float16))
+        units = file.create_dataset("spikes/units", (n,), dtype=h5py.vlen_dtype(np.uint16))
+        for i in range(n):
+            times[i], units[i] = (x.astype(kind) for x, kind in zip(events[i], (np.float16, np.uint16), strict=True))
+        file["labels"] = events.labels.astype(np.uint16)
+        file["extra/speaker"] = events.speakers.astype(np.uint16)
+        file["extra/keys"] = np.array([key.encode() for key in events.keys])
+        n_speakers = int(events.speakers.max(initial=-1)) + 1  # SHD describes its people here; voices have no such facts
+        file["extra/meta_info/gender"] = np.array([b"-"] * n_speakers)
+        file["extra/meta_info/age"] = np.zeros(n_speakers, np.uint16)
+        file["extra/meta_info/body_height"] = np.zeros(n_speakers, np.uint16)
+
+
+def _check_ragged(values, units, offsets, labels, speakers, keys, n_units: int) -> None:
+    """The rules that `Events` and `Binned` share."""
+    if len(values) != len(units):
+        raise InputError(f"units: there are {len(units)}, but {len(values)} times; every event needs both")
+    if len(offsets) != len(labels) + 1 or len(labels) != len(speakers):
+        raise InputError(
+            f"offsets, labels, speakers: lengths {len(offsets)}, {len(labels)}, {len(speakers)} do not fit; "
+            "offsets has one more than the others"
+        )
+    if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+        raise InputError("offsets: they must rise from 0 to the number of events")
+    if len(units) and units.max() >= n_units:
+        raise InputError(f"units: the largest is {units.max()}, but there are {n_units}; check n_units")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(keys):
+        raise InputError(f"labels: they go from {labels.min()} to {labels.max()}, but there are {len(keys)} keys")
+
+
+def _take(offsets: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the events of `samples`, and their new offsets."""
+    lengths = (offsets[1:] - offsets[:-1])[samples]
+    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    positions = np.arange(new[-1]) + np.repeat(offsets[:-1][samples] - new[:-1], lengths)
+    return positions, new
+
+
+@numba.njit(cache=True)
+def _fill(out, bins, units, offsets, samples):
+    for row in range(len(samples)):
+        for spike in range(offsets[samples[row]], offsets[samples[row] + 1]):
+            out[row, bins[spike], units[spike]] = 1

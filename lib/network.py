@@ -1,0 +1,140 @@
+"""A feed-forward spiking network with axonal delays.
+
+input spikes -> [delay] -> weights -> LIF -> [delay] -> weights -> LIF -> weights -> read-out
+
+One delay belongs to each presynaptic neuron of the first two weight matrices. The axons of the last hidden layer
+feed a read-out that averages over time, which a delay would hardly change: they have none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from . import kernels
+from .surrogate import SLOPE
+
+HIDDEN_RATE = 0.05  # spikes a bin that the initialisation expects of a hidden neuron
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape, neurons and delays of a network.
+
+    Attributes:
+        n_inputs, hidden, n_classes: numbers of neurons (paper: two hidden layers of 128 for SHD).
+        bin_width_ms: duration of a time step, ms.
+        tau_ms: membrane time constant of the hidden neurons, ms.
+        tau_readout_ms: membrane time constant of the read-out, ms.
+        delays: "none", "fixed" (random, never changed) or "trained".
+        delay_init_bins: delays start uniformly between 0 and this, bins.
+        delay_cap_bins: trained delays stay between 0 and this, bins (paper: 64).
+        weight_scale: s.d. of a membrane potential before training, in thresholds.
+        input_rate: mean spikes of an input neuron a bin, which the initialisation counts on.
+        readout: "membrane" (mean potential of leaky integrators that never spike) or "count" (spikes of LIF neurons).
+        slope: of the surrogate gradient.
+        backend: of `lib.kernels`.
+    """
+
+    n_inputs: int
+    n_classes: int
+    bin_width_ms: float
+    input_rate: float
+    hidden: tuple[int, int] = (128, 128)
+    tau_ms: float = 60.0
+    tau_readout_ms: float = 60.0
+    delays: str = "none"
+    delay_init_bins: float = 0.0
+    delay_cap_bins: float = 64.0
+    weight_scale: float = 1.0
+    readout: str = "membrane"
+    slope: float = SLOPE
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        for field, allowed in (("delays", ("none", "fixed", "trained")), ("readout", ("membrane", "count"))):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field}: {getattr(self, field)!r} is not one of {', '.join(allowed)}")
+
+
+class SpikingNetwork(nn.Module):
+    """The network; weights and delays come from `generator`.
+
+    Attributes:
+        weights: three matrices (out, in), no biases, so that without input nothing happens.
+        delays: two vectors, bins, of the inputs and of the first hidden layer; empty without delays.
+        hidden_rates: spikes a neuron and sample of both hidden layers, in the last forward pass.
+    """
+
+    def __init__(self, config: NetworkConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config = config
+        sizes = (config.n_inputs, *config.hidden, config.n_classes)
+        self.decay = math.exp(-config.bin_width_ms / config.tau_ms)
+        self.readout_decay = math.exp(-config.bin_width_ms / config.tau_readout_ms)
+        rates = (config.input_rate, HIDDEN_RATE)
+        spread = [fluctuation_sd(n, rate, self.decay, config.weight_scale) for n, rate in zip(sizes, rates, strict=False)]
+        spread.append(1 / math.sqrt(config.hidden[1]))
+        shapes = zip(sizes[1:], sizes[:-1], strict=True)
+        self.weights = nn.ParameterList(
+            sd * torch.randn(*shape, generator=generator) for sd, shape in zip(spread, shapes, strict=True)
+        )
+        self.delays = nn.ParameterList()
+        if config.delays != "none":
+            for n in sizes[:2]:
+                start = config.delay_init_bins * torch.rand(n, generator=generator)
+                self.delays.append(nn.Parameter(start, requires_grad=config.delays == "trained"))
+        self.hidden_rates: list[float] = []
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Evidence for each class.
+
+        Every delay lengthens the simulation by as many bins as the slowest axon needs, so that no spike is lost. The
+        read-out is divided by the bins of the data, not of the simulation: a silent tail does not dilute it.
+
+        Args:
+            spikes: (batch, time, n_inputs), 0 or 1.
+
+        Returns:
+            (batch, n_classes).
+        """
+        run = kernels.choose(self.config.backend, spikes.device)
+        n_bins = spikes.shape[1]
+        rates = []
+        for layer in range(2):
+            if self.delays:
+                slowest = math.ceil(self.delays[layer].detach().max().item())
+                spikes = run.delay_spikes(spikes, self.delays[layer], spikes.shape[1] + slowest)
+            spikes = run.lif(spikes @ self.weights[layer].T, self.decay, self.config.slope)
+            rates.append(spikes.detach().sum(1).mean().item())
+        self.hidden_rates = rates
+        evidence = spikes @ self.weights[2].T
+        if self.config.readout == "count":
+            return run.lif(evidence, self.decay, self.config.slope).sum(1)
+        return run.leaky_integrator(evidence, self.readout_decay).sum(1) / n_bins
+
+    def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:
+        """Parameters for an optimiser: weights with `lr`, trained delays with their own `delay_lr` (bins a step)."""
+        groups = [{"params": list(self.weights), "lr": lr}]
+        if self.config.delays == "trained":
+            groups.append({"params": list(self.delays), "lr": delay_lr})
+        return groups
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Keep trained delays causal and below their cap; call it after every optimiser step."""
+        if self.config.delays == "trained":
+            for delay in self.delays:
+                delay.clamp_(0, self.config.delay_cap_bins)
+
+
+def fluctuation_sd(n_inputs: int, rate: float, decay: float, scale: float) -> float:
+    """Standard deviation of zero-mean weights that makes a membrane potential fluctuate by `scale` thresholds.
+
+    n independent inputs of `rate` spikes a bin give Var[v] = n rate E[w^2] / (1 - decay^2) (fluctuation-driven
+    initialisation: Rossbroich, Gygax, Zenke 2022, Neuromorph. Comput. Eng. 2, 044016).
+    """
+    return scale * math.sqrt((1 - decay**2) / (n_inputs * rate))

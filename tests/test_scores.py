@@ -1,0 +1,52 @@
+"""Scores mean what they say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lib.scores import balanced_accuracy, gain, retention, summary
+
+
+def test_balanced_accuracy_weighs_classes_equally():
+    """Nine right of class 0 and one wrong of class 1 is one half, not nine tenths."""
+    labels = np.array([0] * 9 + [1])
+    assert balanced_accuracy(np.zeros(10, int), labels) == 0.5
+    assert balanced_accuracy(labels, labels) == 1.0
+
+
+def test_a_constant_answer_is_exactly_chance():
+    """Twenty classes of any size: always the same answer scores exactly 1/20."""
+    labels = np.repeat(np.arange(20), np.random.default_rng(0).integers(1, 9, 20))
+    assert balanced_accuracy(np.full(len(labels), 7), labels) == pytest.approx(1 / 20, abs=1e-15)
+
+
+def test_no_decision_is_wrong():
+    """-1 (a tie or a silent output) is never counted as right."""
+    assert balanced_accuracy(np.array([-1, 1]), np.array([0, 1])) == 0.5
+
+
+def test_retention():
+    """1 if reversal changes nothing, 0 at chance, negative below, nan where there is nothing to retain."""
+    assert retention(0.6, 0.6, 0.05) == 1.0
+    assert retention(0.65, 0.05, 0.05) == 0.0
+    assert retention(0.45, 0.15, 0.05) == pytest.approx(0.25)
+    assert math.isnan(retention(0.05, 0.05, 0.05))
+
+
+TABLE = [
+    {"variant": "norm", "part": part, "arm": arm, "seed": seed, "clean": clean, "reversed": 0.1, "samples": 10}
+    for part in ("validation", "test")
+    for arm, seed, clean in (("a", 0, 0.5), ("a", 1, 0.6), ("b", 1, 0.4), ("b", 0, 0.2))
+]
+
+
+def test_gain_pairs_seeds():
+    """Differences are taken seed by seed, in the order of seeds, whatever the order of records."""
+    assert gain(TABLE, "norm", "test", "a", over="b") == pytest.approx([0.3, 0.2])
+
+
+def test_summary_prints_means():
+    """One line an arm: mean as spoken, mean reversed, and the range of retention over seeds."""
+    line = summary(TABLE, "norm", "validation", 20)[0]
+    assert "55.0% as spoken" in line and "10.0% reversed" in line and "retention 0.09 to 0.11" in line

@@ -1,0 +1,102 @@
+"""Whole and norm: rate-free means rate-free, and nothing is decided on held-out voices."""
+
+import numpy as np
+import pytest
+from samples import random_binned
+
+from lib.data.variants import keep_enough, minimum_counts, norm
+from lib.errors import InputError
+
+
+def test_norm_keeps_exactly_the_minimum_counts_of_every_unit():
+    """Every sample of norm has the same count in every unit, and it is the minimum count."""
+    data = random_binned(seed=0, n_samples=40, n_units=30, rate=0.4)
+    minimum = minimum_counts(data)
+    kept, _ = keep_enough(data, minimum)
+    counts = norm(kept, minimum, np.random.default_rng(0)).counts()
+    assert (counts == minimum.counts).all()
+    assert (minimum.counts >= 2).all()
+
+
+def test_norm_spikes_are_spikes_of_the_sample():
+    """Norm only removes: each surviving spike is one of the same sample, unit and bin; the input is untouched."""
+    data = random_binned(seed=1, n_samples=25, n_units=12, rate=0.4)
+    before = data.bins.copy()
+    minimum = minimum_counts(data)
+    kept, _ = keep_enough(data, minimum)
+    drawn = norm(kept, minimum, np.random.default_rng(3))
+    dense_all, dense_drawn = kept.dense(np.arange(len(kept))), drawn.dense(np.arange(len(kept)))
+    assert (dense_drawn <= dense_all[:, :, minimum.units]).all()
+    assert (data.bins == before).all()
+
+
+def test_norm_draws_every_spike_equally_often():
+    """Which spikes survive is uniform: over many draws each spike of a unit survives with its quota / count."""
+    data = random_binned(seed=2, n_samples=1, n_units=1, rate=0.5, n_bins=20)
+    minimum = minimum_counts(random_binned(seed=2, n_samples=1, n_units=1, rate=0.5, n_bins=20), rare=0)
+    n = len(data.bins)
+    minimum = type(minimum)(minimum.units, np.array([3]), 1)
+    rng = np.random.default_rng(0)
+    hits = np.zeros(20)
+    for _ in range(4000):
+        hits[norm(data, minimum, rng).bins] += 1
+    share = hits[data.bins] / 4000
+    assert abs(share - 3 / n).max() < 5 * np.sqrt(3 / n * (1 - 3 / n) / 4000)
+
+
+def test_same_generator_same_spikes():
+    """The draw is decided by the generator alone."""
+    data = random_binned(seed=4, n_samples=10, n_units=10, rate=0.5)
+    minimum = minimum_counts(data)
+    kept, _ = keep_enough(data, minimum)
+    one, two, three = (norm(kept, minimum, np.random.default_rng(s)).bins for s in (7, 7, 8))
+    assert (one == two).all() and (one != three).any()
+
+
+def test_minimum_counts_brute_force():
+    """The rule, written out sample by sample: rare failures cost the sample, frequent ones the unit."""
+    data = random_binned(seed=5, n_samples=300, n_units=20, rate=0.08, n_bins=100)
+    counts = data.counts()
+    doomed = set()
+    for unit in range(20):
+        below = [m for m in range(300) if counts[m, unit] < 2]
+        if 0 < len(below) <= 3:
+            doomed.update(below)
+    rest = [m for m in range(300) if m not in doomed]
+    expected = {u: min(counts[m, u] for m in rest) for u in range(20)}
+    expected = {u: c for u, c in expected.items() if c >= 2}
+    minimum = minimum_counts(data, rare=0.01)
+    assert 0 < len(doomed) < 60
+    assert dict(zip(minimum.units.tolist(), minimum.counts.tolist(), strict=True)) == expected
+
+
+def test_dropped_samples_are_counted_by_class_and_speaker():
+    """A held-out sample below a minimum is dropped and counted; the others stay."""
+    training = random_binned(seed=6, n_samples=30, n_units=8, rate=0.6)
+    held_out = random_binned(seed=7, n_samples=50, n_units=8, rate=0.25)
+    minimum = minimum_counts(training)
+    kept, dropped = keep_enough(held_out, minimum)
+    below = (held_out.counts()[:, minimum.units] < minimum.counts).any(axis=1)
+    assert 0 < below.sum() < 50
+    assert len(kept) == 50 - below.sum()
+    assert dropped.by_class.sum() == sum(dropped.by_speaker.values()) == below.sum()
+    assert dropped.by_class[1] == (held_out.labels[below] == 1).sum()
+    assert dropped.share == pytest.approx(below.mean())
+
+
+def test_held_out_samples_do_not_change_the_minimum():
+    """Minimum counts are a function of the training samples only (no selection leak)."""
+    training = random_binned(seed=8, n_samples=30, n_units=8, rate=0.6)
+    assert (minimum_counts(training).counts == minimum_counts(training.select(np.arange(30))).counts).all()
+    lower = random_binned(seed=9, n_samples=30, n_units=8, rate=0.2)
+    assert minimum_counts(training).counts.sum() > minimum_counts(lower, at_least=0).counts.sum()
+
+
+def test_too_few_spikes_is_an_error():
+    """No surviving unit, or a sample below the minimum, is said in one line."""
+    with pytest.raises(InputError, match="no unit has 2 spikes"):
+        minimum_counts(random_binned(seed=10, n_samples=20, n_units=4, rate=0.005))
+    rich = random_binned(seed=11, n_samples=20, n_units=4, rate=0.6)
+    poor = random_binned(seed=12, n_samples=20, n_units=4, rate=0.05)
+    with pytest.raises(InputError, match="keep_enough"):
+        norm(poor, minimum_counts(rich), np.random.default_rng(0))

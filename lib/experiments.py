@@ -135,6 +135,21 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def pick_device(name: str) -> str:
+    """ "auto" is the GPU if there is one, else the CPU.
+
+    Raises:
+        InputError: cuda was asked for and is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: there is no CUDA device here; choose auto or cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"--device: {name!r} is not known; choose auto, cpu or cuda")
+    return name
+
+
 def chosen_settings() -> dict[str, Settings | CountSettings]:
     """The settings that `python -m lib tune` chose for every arm, on the digits' validation voices."""
     winners = json.loads(CHOSEN.read_text())["chosen"]

@@ -47,8 +47,8 @@ def trials(arm: str, n: int = TRIALS) -> list[Settings | CountSettings]:
     return [points[i] for i in order[:n]]
 
 
-def tune(arms: list[str], data: str, data_dir: str | None, jobs: int | None, preset_name: str = "quick") -> dict:
-    """Train all trials and choose.
+def tune(arms: list[str], jobs: int | None = None, preset_name: str = "quick") -> dict:
+    """Train all trials of the arms on the synthetic digits, and choose.
 
     Returns:
         {"chosen": {arm: settings}, "trials": {arm: [{settings, validation}]}}; validation is the balanced accuracy.
@@ -56,10 +56,10 @@ def tune(arms: list[str], data: str, data_dir: str | None, jobs: int | None, pre
     size = preset(preset_name)
     drawn = [(arm, settings) for arm in arms for settings in trials(arm)]
     runs = [
-        Run(data, "whole" if arm == COUNT_MLP else "norm", arm, SEED, settings, size.epochs, size.samples, size.hidden)
+        Run("digits", "whole" if arm == COUNT_MLP else "norm", arm, SEED, settings, size.epochs, size.samples, size.hidden)
         for arm, settings in drawn
     ]
-    results = run_all(runs, data_dir, jobs=jobs, score_test=False, label="trials")
+    results = run_all(runs, jobs=jobs, score_test=False, label="trials")
     table: dict[str, list[dict]] = {arm: [] for arm in arms}
     for (arm, settings), result in zip(drawn, results, strict=True):
         table[arm].append(asdict(settings) | {"validation": result["validation"]["clean"]})
@@ -68,13 +68,13 @@ def tune(arms: list[str], data: str, data_dir: str | None, jobs: int | None, pre
     return {"chosen": chosen, "trials": table}
 
 
-def main(arms: list[str] | None, data: str, data_dir: str | None, jobs: int | None, output: Path = CHOSEN) -> None:
+def main(arms: list[str] | None, jobs: int | None, output: Path = CHOSEN) -> None:
     """`python -m lib tune`: tune the arms and merge the outcome into `output`."""
     every = [COUNT_MLP, *ARMS]
     unknown = sorted(set(arms or []) - set(every))
     if unknown:
         raise InputError(f"--arms: no arm {', '.join(unknown)}; choose from {', '.join(every)}")
-    outcome = tune(arms or every, data, data_dir, jobs)
+    outcome = tune(arms or every, jobs)
     known = json.loads(output.read_text()) if output.exists() else {"chosen": {}, "trials": {}}
     merged = {part: known[part] | outcome[part] for part in ("chosen", "trials")}
     with write_atomically(output) as temporary:

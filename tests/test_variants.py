@@ -73,7 +73,7 @@ def test_minimum_counts_brute_force():
 def test_dropped_samples_are_counted_by_class_and_speaker():
     """A held-out sample below a minimum is dropped and counted; the others stay."""
     training = random_binned(seed=6, n_samples=30, n_units=8, rate=0.6)
-    held_out = random_binned(seed=7, n_samples=50, n_units=8, rate=0.25)
+    held_out = random_binned(seed=7, n_samples=50, n_units=8, rate=0.52)
     minimum = minimum_counts(training)
     kept, dropped = keep_enough(held_out, minimum)
     below = (held_out.counts()[:, minimum.units] < minimum.counts).any(axis=1)

@@ -137,14 +137,19 @@ def save_figure(fig: Figure, name: str, data: str, preset: str, table: list[dict
         table: the plotted numbers, from which `redraw` can draw it again.
         facts: whatever else is needed to draw it.
     """
-    place = folder(data, preset)
-    paths = [place / f"{name}.{ending}" for ending in ("png", "svg", "json")]
-    for path in paths[:2]:
-        with write_atomically(path) as temporary:
-            fig.savefig(temporary, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)
+    numbers = folder(data, preset) / f"{name}.json"
     written = {"facts": facts, "table": table, "provenance": provenance(data, preset)}
-    with write_atomically(paths[2]) as temporary:
+    with write_atomically(numbers) as temporary:
         temporary.write_text(json.dumps(written, indent=1) + "\n")
+    return [*_write_pictures(fig, numbers), numbers]
+
+
+def _write_pictures(fig: Figure, numbers: Path) -> list[Path]:
+    """PNG and SVG beside the file of numbers; without a date, so that the same numbers give the same bytes."""
+    paths = [numbers.with_suffix(".png"), numbers.with_suffix(".svg")]
+    for path, metadata in zip(paths, (None, {"Date": None}), strict=True):
+        with write_atomically(path) as temporary:
+            fig.savefig(temporary, dpi=200, metadata=metadata)
     return paths
 
 
@@ -166,10 +171,7 @@ def redraw(data: str | None = None, preset: str | None = None) -> list[Path]:
     for source in sorted((ROOT / "figures").glob(f"{data or '*'}/{preset or '*'}/*.json")):
         stored = json.loads(source.read_text())
         fig = DRAWERS[source.stem](stored["table"], **stored["facts"])
-        for path in (source.with_suffix(".png"), source.with_suffix(".svg")):
-            with write_atomically(path) as temporary:
-                fig.savefig(temporary, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)
-            paths.append(path)
+        paths += _write_pictures(fig, source)
         plt.close(fig)
     if not paths:
         raise InputError(f"figures/{data or '*'}/{preset or '*'}: no figures there yet; make them with ./run_all.sh")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -9,25 +10,31 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from ipykernel.kernelspec import get_kernel_dict
 from papermill.exceptions import PapermillExecutionError
 
 from .errors import InputError
+from .files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
+BUILD = ROOT / "build"
 MINUTES = {"smoke": 1, "quick": 15, "full": 60, "paper": 400}  # on two cores, for the announcement
 
 
-def ordered(numbers: list[int], folder: Path = FOLDER) -> list[Path]:
-    """The notebooks NN_*.ipynb in order; only those with these numbers, if any are given.
+def ordered(numbers: list[int], folder: Path) -> list[Path]:
+    """The notebooks NN_*.ipynb of a folder in order; only those with these numbers, if any are given.
 
     Raises:
-        InputError: there is no notebook with a number.
+        InputError: there is no notebook with a number, or none at all.
     """
     notebooks = {int(path.name[:2]): path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if not notebooks:
+        raise InputError(f"{folder}: no notebook NN_*.ipynb there; get the whole repository")
     unknown = [number for number in numbers if number not in notebooks]
     if unknown:
-        raise InputError(f"notebook {unknown[0]}: there is none; choose from {', '.join(map(str, notebooks))}")
+        choice = ", ".join(map(str, notebooks))
+        raise InputError(f"notebook {unknown[0]}: there is none; choose from {choice}")
     return [path for number, path in notebooks.items() if not numbers or number in numbers]
 
 
@@ -40,62 +47,87 @@ def check_parameters(path: Path, parameters: dict) -> None:
     cells = nbformat.read(path, as_version=4).cells
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if not tagged:
-        raise InputError(f"{path.name}: no cell is tagged `parameters`; tag the one that sets {', '.join(parameters)}")
-    known = {line.split("=")[0].strip() for line in tagged[0].splitlines() if "=" in line}
-    unknown = sorted(parameters.keys() - known)
+        wanted = ", ".join(parameters)
+        raise InputError(f"{path.name}: no cell is tagged `parameters`; tag the one that sets {wanted}")
+    statements = [node for node in ast.parse(tagged[0]).body if isinstance(node, ast.Assign)]
+    known = [target.id for node in statements for target in node.targets if isinstance(target, ast.Name)]
+    unknown = [name for name in parameters if name not in known]
     if unknown:
-        raise InputError(f"{path.name}: it has no parameter {', '.join(unknown)}; its parameters are {sorted(known)}")
+        text = f"no parameter {', '.join(unknown)}; add it to the cell tagged `parameters`"
+        raise InputError(f"{path.name}: {text}, which has {', '.join(known) or 'none'}")
 
 
 def use_this_python(folder: Path) -> None:
-    """Make the kernel `python3` mean this very interpreter, for the processes started from here."""
-    spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Python 3"}
-    place = folder / "kernels" / "python3"
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "kernel.json").write_text(json.dumps(spec | {"language": "python"}))
-    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    """Make the kernel `python3` mean this very interpreter, with `lib`, for processes started from here.
+
+    Args:
+        folder: where the kernel is described; Jupyter looks there first.
+    """
+    with write_atomically(folder / "kernels" / "python3" / "kernel.json") as temporary:
+        temporary.write_text(json.dumps(get_kernel_dict()))
+    for name, first in (("JUPYTER_PATH", folder), ("PYTHONPATH", ROOT)):
+        os.environ[name] = os.pathsep.join([str(first), *filter(None, [os.environ.get(name)])])
 
 
 def run_one(path: Path, output: Path, parameters: dict) -> None:
     """Run one notebook; the executed copy appears at `output` only when it has finished.
 
+    What it prints appears here at once. If it fails or is interrupted, the partial copy is kept beside
+    `output`, its name ending in .failed.ipynb.
+
     Raises:
-        RuntimeError: a cell failed; the partial copy lies beside `output`, its name ending in .failed.ipynb.
+        RuntimeError: a cell failed or the kernel died; the message says which cell.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".failed.ipynb")
+    running = output.with_name(f".{output.stem}-running.ipynb")
+    failed = output.with_suffix(".failed.ipynb")
     try:
         papermill.execute_notebook(
-            path, partial, parameters, kernel_name="python3", progress_bar=False, cwd=ROOT,
+            path, running, parameters, kernel_name="python3", progress_bar=False, cwd=ROOT,
             stdout_file=sys.stdout, stderr_file=sys.stderr,
         )  # fmt: skip
-    except PapermillExecutionError as error:
-        where = f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}".splitlines()[0]
-        raise RuntimeError(f"{where} (see {partial})") from None
-    except Exception as error:  # a kernel that died, above all
-        raise RuntimeError(f"{path.name}: {type(error).__name__}: {error} (see {partial})".splitlines()[0]) from None
-    partial.replace(output)
+    except BaseException as error:  # an interruption as well
+        if running.exists():
+            running.replace(failed)
+        if not isinstance(error, Exception):
+            raise
+        raise RuntimeError(f"{path.name}, {_what(error, failed)} (see {os.path.relpath(failed)})") from None
+    failed.unlink(missing_ok=True)
+    running.replace(output)
 
 
-def run(numbers: list[int], preset: str, data: str, data_dir: str | None, device: str, folder: Path = FOLDER) -> None:
+def _what(error: Exception, partial: Path) -> str:
+    """Cell (the number beside it in the partial copy) and error, in one line."""
+    if isinstance(error, PapermillExecutionError):
+        number, name, text = error.exec_count, error.ename, error.evalue
+    else:  # no cell raised it: above all, a kernel that was killed
+        cells = nbformat.read(partial, as_version=4).cells if partial.exists() else []
+        started = [c for c in cells if c.cell_type == "code" and c.metadata.papermill.start_time]
+        number, name, text = len(started), type(error).__name__, str(error)
+        if name == "DeadKernelError":
+            text = "the notebook's Python was killed; most often memory ran out: use a smaller --preset"
+    return f"cell {number}: {name}: {text.strip()}".splitlines()[0]
+
+
+def run(numbers: list[int], preset: str, data: str, data_dir: str | None, device: str) -> None:
     """`python -m lib notebooks`: run the notebooks in order; stop at the first that fails.
 
     Raises:
         InputError: an unknown number or parameter, before any work.
         RuntimeError: a notebook failed.
     """
-    notebooks = ordered(numbers, folder)
+    notebooks = ordered(numbers, FOLDER)
     place = str(Path(data_dir).resolve()) if data_dir else ""
     parameters = {"preset": preset, "data": data, "data_dir": place, "device": device}
     for path in notebooks:
         check_parameters(path, parameters)
     os.environ["BRC_HEADLESS"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    use_this_python(ROOT / "build" / "jupyter")
+    use_this_python(BUILD / "jupyter")
     names = ", ".join(path.stem for path in notebooks)
-    print(f"Running {names} on {data}, preset {preset}: about {MINUTES[preset]} min on two cores.", flush=True)
+    time = f"about {MINUTES[preset]} min on two cores"
+    print(f"Running {names} on {data}, preset {preset}: {time}.", flush=True)
     for path in notebooks:
-        output = ROOT / "build" / "notebooks" / data / preset / path.name
+        output = BUILD / "notebooks" / data / preset / path.name
         print(f"== {path.stem}", flush=True)
         run_one(path, output, parameters)
-        print(f"== {path.stem}: done, see {output.relative_to(ROOT)}", flush=True)
+        print(f"== {path.stem}: done, see {os.path.relpath(output)}", flush=True)

@@ -29,7 +29,9 @@ class progress:  # noqa: N801 - used like a function
         clock: seconds; for tests.
     """
 
-    def __init__(self, total: int, label: str, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, total: int, label: str, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._total, self._label, self._unit, self._clock = total, label, unit, clock
         self._done = 0
         self._bar = None
@@ -48,7 +50,7 @@ class progress:  # noqa: N801 - used like a function
         now = self._clock()
         if self._bar is not None:
             self._bar.update(n)
-        elif now - self._last >= LINE_EVERY or self._done == self._total:
+        elif self._done and (now - self._last >= LINE_EVERY or self._done == self._total):
             self._last = now
             elapsed = now - self._start
             left = elapsed * (self._total - self._done) / self._done

@@ -1,25 +1,37 @@
-"""One thread, no screen, no network."""
+"""One thread, no screen, no network, and the same random examples in every run."""
 
 import os
 import socket
+from pathlib import Path
 
+LIB = Path(__file__).parents[1] / "lib"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["BRC_HEADLESS"] = "1"
+if not os.access(LIB, os.W_OK):  # numba keeps compiled code beside its source
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(LIB.parent / "build" / "numba"))
 
+import hypothesis
 import pytest
 import torch
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
     """Nothing in the tests may leave this machine."""
-    connect = socket.socket.connect
 
-    def guarded(self, address):
-        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
-            raise AssertionError(f"a test tried to reach {address}")
-        return connect(self, address)
+    def guarded(connect):
+        def call(self, address):
+            if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+                raise AssertionError(f"a test tried to reach {address}")
+            return connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+        yield

@@ -63,8 +63,9 @@ def use_this_python(folder: Path) -> None:
     Args:
         folder: where the kernel is described; Jupyter looks there first.
     """
+    spec = get_kernel_dict(["--log-level=CRITICAL"])  # of the kernel's own messages, not of the notebook's
     with write_atomically(folder / "kernels" / "python3" / "kernel.json") as temporary:
-        temporary.write_text(json.dumps(get_kernel_dict()))
+        temporary.write_text(json.dumps(spec))
     for name, first in (("JUPYTER_PATH", folder), ("PYTHONPATH", ROOT)):
         os.environ[name] = os.pathsep.join([str(first), *filter(None, [os.environ.get(name)])])
 

@@ -16,7 +16,8 @@ def interactive() -> bool:
     """Whether someone watches: a terminal, or a notebook that is not run headless."""
     if os.environ.get("BRC_HEADLESS"):
         return False
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return sys.stderr.isatty() or hasattr(shell, "kernel")
 
 
 class progress:  # noqa: N801 - used like a function

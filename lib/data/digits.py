@@ -33,7 +33,9 @@ GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "a
 CLASSES = ENGLISH + GERMAN
 N_REPETITIONS = 15
 VERSION = 1  # part of the cache's name: raise it whenever the sound or the cochlea changes
-SEED = 0
+SEED = 0  # of every utterance
+# Of the split: the first seed from 0 on for which no part loses more than 15 % of its samples to the minimum counts
+SPLIT_SEED = 5
 
 # A word too short to drive the units that speech drives best at least twice would be lost for the rate-free variant.
 # It is spoken again, slower, as a speaker asked to repeat himself would; the rule looks at no label.
@@ -76,7 +78,7 @@ VOICES = (
 )
 
 
-def voices_of_part(seed: int = SEED) -> dict[str, tuple[int, ...]]:
+def voices_of_part(seed: int = SPLIT_SEED) -> dict[str, tuple[int, ...]]:
     """Which voices train (10), validate (2) and test (4): drawn once, before any network was trained."""
     order = np.random.default_rng(seed).permutation(len(VOICES))
     parts = {"train": order[:10], "validation": order[10:12], "test": order[12:]}

@@ -105,13 +105,15 @@ class SpikingNetwork(nn.Module):
         n_bins = spikes.shape[1]
         rates = []
         for layer in range(2):
+            delays, n_steps = None, None
             if self.delays:
-                slowest = math.ceil(self.delays[layer].detach().max().item())
-                spikes = run.delay_spikes(spikes, self.delays[layer], spikes.shape[1] + slowest)
-            spikes = run.lif(spikes @ self.weights[layer].T, self.decay, self.config.slope)
+                delays = self.delays[layer]
+                n_steps = spikes.shape[1] + math.ceil(delays.detach().max().item())
+            current = run.synapse(spikes, self.weights[layer], delays, n_steps)
+            spikes = run.lif(current, self.decay, self.config.slope)
             rates.append(spikes.detach().sum(1).mean().item())
         self.hidden_rates = rates
-        evidence = spikes @ self.weights[2].T
+        evidence = run.synapse(spikes, self.weights[2])
         if self.config.readout == "count":
             return run.lif(evidence, self.decay, self.config.slope).sum(1)
         return run.leaky_integrator(evidence, self.readout_decay).sum(1) / n_bins

@@ -43,12 +43,23 @@ def test_lif_equals_the_specification(shape, rate, decay):
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("longest", [0.0, 3.0, 12.7])
 @pytest.mark.parametrize("extra", [0, 5, 14])
-def test_delays_equal_the_specification(shape, rate, longest, extra):
-    """float64: output and both gradients within 1e-12, for delays from 0 to the maximum, with and without loss."""
+def test_synapse_equals_the_specification(shape, rate, longest, extra):
+    """float64: current and all three gradients within 1e-12, delays from 0 to the maximum, with and without loss."""
     spikes = spikes_of(shape, rate)
-    delays = longest * torch.rand(shape[2], generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(6, shape[2], generator=generator, dtype=torch.float64)
+    delays = longest * torch.rand(shape[2], generator=generator, dtype=torch.float64)
     n_steps = shape[1] + extra
-    fast, slow = (gradients(lambda s, d, k=k: k.delay_spikes(s, d, n_steps), spikes, delays) for k in (cpu, naive))
+    fast, slow = (gradients(lambda s, w, d, k=k: k.synapse(s, w, d, n_steps), spikes, weight, delays) for k in (cpu, naive))
+    for one, other in zip(fast, slow, strict=True):
+        assert_equal_up_to(one, other, 1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_synapse_without_delays_equals_the_specification(shape):
+    """Without delays it is a matrix product, with its gradients."""
+    weight = torch.randn(6, shape[2], generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    fast, slow = (gradients(lambda s, w, k=k: k.synapse(s, w), spikes_of(shape, 0.2), weight) for k in (cpu, naive))
     for one, other in zip(fast, slow, strict=True):
         assert_equal_up_to(one, other, 1e-12)
 
@@ -94,17 +105,21 @@ def test_interspike_interval_at_constant_current(kernel):
 def test_whole_delays_shift_and_fractions_mix(kernel):
     """Delay 2 shifts by two bins and fills with zeros; 1.25 is 3/4 at one bin and 1/4 at two; nothing wraps round."""
     spikes = torch.tensor([1.0, 0, 0, 1]).double()[None, :, None].expand(1, 4, 2).contiguous()
-    out = kernel.delay_spikes(spikes, torch.tensor([2.0, 1.25]).double(), 6)
+    one_to_one = torch.eye(2, dtype=torch.float64)
+    out = kernel.synapse(spikes, one_to_one, torch.tensor([2.0, 1.25]).double(), 6)
     assert out[0, :, 0].tolist() == [0, 0, 1, 0, 0, 1]
     assert out[0, :, 1].tolist() == [0, 0.75, 0.25, 0, 0.75, 0.25]
-    assert kernel.delay_spikes(spikes, torch.tensor([2.0, 2.0]).double(), 4)[0, :, 0].tolist() == [0, 0, 1, 0]
+    assert kernel.synapse(spikes, one_to_one, torch.tensor([2.0, 2.0]).double(), 4)[0, :, 0].tolist() == [0, 0, 1, 0]
 
 
 def test_delay_gradient_is_the_finite_difference():
-    """Away from whole delays, the gradient in the delay is the slope of the output (gradcheck, float64)."""
-    spikes = spikes_of((2, 9, 4), 0.4).requires_grad_()
+    """Away from whole delays, the gradient in the delay is the slope of the current (gradcheck, float64)."""
+    weight = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7)).requires_grad_()
     delays = torch.tensor([0.3, 1.6, 2.5, 4.1], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda s, d: cpu.delay_spikes(s, d, 11), (spikes, delays))
+    spikes = spikes_of((2, 9, 4), 0.4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda s, w, d: naive.synapse(s, w, d, 11), (spikes, weight, delays))
+    fixed = spikes.detach()  # the fast kernel takes a 0 for silence, which a finite difference would disturb
+    assert torch.autograd.gradcheck(lambda w, d: cpu.synapse(fixed, w, d, 11), (weight, delays))
 
 
 def test_leaky_integrator_passes_gradcheck():

@@ -16,7 +16,7 @@ BACKENDS = ("auto", "naive", "cpu")
 
 
 def choose(backend: str, device: torch.device | str) -> ModuleType:
-    """The module that holds `delay_spikes`, `lif` and `leaky_integrator` for tensors on `device`.
+    """The module that holds `synapse`, `lif` and `leaky_integrator` for tensors on `device`.
 
     Args:
         backend: "naive", "cpu", or "auto": cpu for CPU tensors, naive elsewhere.

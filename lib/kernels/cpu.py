@@ -16,29 +16,29 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-class _DelaySpikes(torch.autograd.Function):
+class _Synapse(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, spikes: torch.Tensor, delays: torch.Tensor, n_steps: int) -> torch.Tensor:
+    def forward(ctx, spikes: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor, n_steps: int) -> torch.Tensor:
         source, shift = _array(spikes), _array(delays)
-        out = np.zeros((source.shape[0], n_steps, source.shape[2]), source.dtype)
-        _delay_forward(source, shift, out)
-        ctx.save_for_backward(spikes, delays)
-        return torch.from_numpy(out)
+        current = np.zeros((source.shape[0], n_steps, weight.shape[0]), source.dtype)
+        _synapse_forward(source, np.ascontiguousarray(_array(weight).T), shift, current)
+        ctx.save_for_backward(spikes, weight, delays)
+        return torch.from_numpy(current)
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor):
-        spikes, delays = ctx.saved_tensors
+        spikes, weight, delays = ctx.saved_tensors
         source, shift, upstream = _array(spikes), _array(delays), _array(grad)
-        grad_spikes = grad_delays = None
-        if ctx.needs_input_grad[0]:
+        rows = np.ascontiguousarray(_array(weight).T)
+        grad_rows, grad_delays = np.zeros_like(rows), np.zeros(len(shift), np.float64)
+        _synapse_backward(source, rows, shift, upstream, grad_rows, grad_delays, ctx.needs_input_grad[2])
+        grad_spikes = None
+        if ctx.needs_input_grad[0]:  # silent neurons have a surrogate gradient too: this one is dense
+            arrived = _array(grad @ weight)
             grad_spikes = np.empty_like(source)
-            _delay_backward_spikes(upstream, shift, grad_spikes)
+            _shift_back(arrived, shift, grad_spikes)
             grad_spikes = torch.from_numpy(grad_spikes)
-        if ctx.needs_input_grad[1]:
-            grad_delays = np.zeros(len(shift), np.float64)
-            _delay_backward_delays(upstream, source, shift, grad_delays)
-            grad_delays = torch.from_numpy(grad_delays).to(delays.dtype)
-        return grad_spikes, grad_delays, None
+        return grad_spikes, torch.from_numpy(grad_rows).T, torch.from_numpy(grad_delays).to(delays.dtype), None
 
 
 class _LIF(torch.autograd.Function):
@@ -76,9 +76,13 @@ class _LeakyIntegrator(torch.autograd.Function):
         return torch.from_numpy(grad_current), None
 
 
-def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int) -> torch.Tensor:
-    """See `naive.delay_spikes`."""
-    return _DelaySpikes.apply(spikes, delays, n_steps)
+def synapse(
+    spikes: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor | None = None, n_steps: int | None = None
+) -> torch.Tensor:
+    """See `naive.synapse`. Spikes are rare: only the weights of neurons that spike are touched."""
+    if delays is None:
+        delays, n_steps = spikes.new_zeros(spikes.shape[2]), spikes.shape[1]
+    return _Synapse.apply(spikes, weight, delays, n_steps)
 
 
 def lif(current: torch.Tensor, decay: float, slope: float = SLOPE) -> torch.Tensor:
@@ -92,25 +96,54 @@ def leaky_integrator(current: torch.Tensor, decay: float) -> torch.Tensor:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _delay_forward(source, delays, out):
+def _synapse_forward(source, rows, delays, current):
     batch, steps, neurons = source.shape
-    n_steps = out.shape[1]
+    n_steps, targets = current.shape[1:]
     whole = np.floor(delays).astype(np.int64)
     late = delays - whole.astype(delays.dtype)
     for b in range(batch):
         for t in range(steps):
             for n in range(neurons):
                 value = source[b, t, n]
-                if value != 0:  # spikes are rare
+                if value != 0:
                     arrival = t + whole[n]
                     if arrival < n_steps:
-                        out[b, arrival, n] += value * (1 - late[n])
-                    if arrival + 1 < n_steps:
-                        out[b, arrival + 1, n] += value * late[n]
+                        share = value * (1 - late[n])
+                        for m in range(targets):
+                            current[b, arrival, m] += share * rows[n, m]
+                    if late[n] > 0 and arrival + 1 < n_steps:
+                        share = value * late[n]
+                        for m in range(targets):
+                            current[b, arrival + 1, m] += share * rows[n, m]
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc"})
+def _synapse_backward(source, rows, delays, grad, grad_rows, grad_delays, train_delays):
+    batch, steps, neurons = source.shape
+    n_steps, targets = grad.shape[1:]
+    whole = np.floor(delays).astype(np.int64)
+    late = delays - whole.astype(delays.dtype)
+    for b in range(batch):
+        for t in range(steps):
+            for n in range(neurons):
+                value = source[b, t, n]
+                if value != 0:
+                    arrival = t + whole[n]
+                    for step in range(min(2, n_steps - arrival)):
+                        weight = late[n] if step else 1 - late[n]
+                        if weight > 0:
+                            share = value * weight
+                            for m in range(targets):
+                                grad_rows[n, m] += share * grad[b, arrival + step, m]
+                        if train_delays:
+                            dot = grad.dtype.type(0)
+                            for m in range(targets):
+                                dot += rows[n, m] * grad[b, arrival + step, m]
+                            grad_delays[n] += value * dot if step else -value * dot
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _delay_backward_spikes(grad, delays, grad_spikes):
+def _shift_back(grad, delays, grad_spikes):
     batch, steps, neurons = grad_spikes.shape
     n_steps = grad.shape[1]
     whole = np.floor(delays).astype(np.int64)
@@ -123,23 +156,6 @@ def _delay_backward_spikes(grad, delays, grad_spikes):
                 if arrival + 1 < n_steps:
                     total += grad[b, arrival + 1, n] * late[n]
                 grad_spikes[b, t, n] = total
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _delay_backward_delays(grad, source, delays, grad_delays):
-    batch, steps, neurons = source.shape
-    n_steps = grad.shape[1]
-    whole = np.floor(delays).astype(np.int64)
-    for b in range(batch):
-        for t in range(steps):
-            for n in range(neurons):
-                value = source[b, t, n]
-                if value != 0:
-                    arrival = t + whole[n]
-                    if arrival < n_steps:
-                        grad_delays[n] -= value * grad[b, arrival, n]
-                    if arrival + 1 < n_steps:
-                        grad_delays[n] += value * grad[b, arrival + 1, n]
 
 
 @numba.njit(cache=True, error_model="numpy")

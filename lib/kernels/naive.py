@@ -25,6 +25,25 @@ class Spike(torch.autograd.Function):
         return grad * surrogate.derivative(distance, ctx.slope), None
 
 
+def synapse(
+    spikes: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor | None = None, n_steps: int | None = None
+) -> torch.Tensor:
+    """Synaptic current of a layer: delayed spikes times weights.
+
+    Args:
+        spikes: (batch, time, presynaptic).
+        weight: (postsynaptic, presynaptic).
+        delays: (presynaptic,), bins, see `delay_spikes`; None: no delays.
+        n_steps: length of the output (with delays).
+
+    Returns:
+        (batch, n_steps or time, postsynaptic).
+    """
+    if delays is not None:
+        spikes = delay_spikes(spikes, delays, n_steps)
+    return spikes @ weight.T
+
+
 def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int) -> torch.Tensor:
     """Axonal delays: neuron n's spikes arrive `delays[n]` bins later.
 

@@ -103,8 +103,8 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset(samples=100, epochs=1, seeds=(0,), whole_seeds=(0,), hidden=(16, 16)),
-    "quick": Preset(samples=None, epochs=25, seeds=(0, 1, 2), whole_seeds=(0,)),
-    "full": Preset(samples=None, epochs=25, seeds=tuple(range(5)), whole_seeds=tuple(range(5))),
+    "quick": Preset(samples=None, epochs=20, seeds=(0, 1, 2), whole_seeds=(0,)),
+    "full": Preset(samples=None, epochs=20, seeds=tuple(range(5)), whole_seeds=tuple(range(5))),
     "paper": Preset(samples=None, epochs=200, seeds=tuple(range(5)), whole_seeds=tuple(range(5))),
 }
 DELAY_CAP_BINS = 64  # paper: 64 for SHD

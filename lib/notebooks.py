@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -91,6 +92,7 @@ def run_one(path: Path, output: Path, parameters: dict) -> None:
         if running.exists():
             running.replace(failed)
         if not isinstance(error, Exception):
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it reports the cell that was cut off
             raise
         raise RuntimeError(f"{path.name}, {_what(error, failed)} (see {os.path.relpath(failed)})") from None
     failed.unlink(missing_ok=True)

@@ -22,11 +22,11 @@ from .runs import run_all
 TRIALS = 12
 SEED = 1000  # of the drawn trials; the trials' networks use seed 1000 too, figures use 0, 1, 2, ...
 TAU_MS = (20.0, 40.0, 60.0, 120.0, 240.0)
-WEIGHT_SCALE = (0.5, 1.0, 2.0)
-LR = (1e-3, 2e-3, 4e-3)
+WEIGHT_SCALE = (0.25, 0.5, 1.0)
+LR = (4e-3, 8e-3, 16e-3)
 WIDE_BINS = (20.0, 40.0, 60.0)
 DELAY_LR = (0.1, 0.3, 1.0)
-SMALL_DELAY_LR = (0.3, 1.0, 2.0)  # from below one bin, delays must be able to travel 40 bins in ~500 steps
+SMALL_DELAY_LR = (0.3, 1.0, 2.0)  # from below one bin, delays have 40 bins to travel in some 400 steps
 
 
 def grid(arm: str) -> list[Settings | CountSettings]:

@@ -51,7 +51,7 @@ def test_voices_are_split_once_and_for_all():
 def test_an_unknown_voice_is_an_error():
     """eSpeak NG's refusal of a voice is not passed over."""
     with pytest.raises(ValueError, match="no voice"):
-        Speaker().say("one", "martian+m1", 100, 50, 50)
+        Speaker().say("one", "martian+m1", 100, 50, 50, 1)
 
 
 @pytest.fixture

@@ -1,25 +1,32 @@
 """From sound to spikes: the inner-ear model that made SHD.
 
-Sound -> basilar membrane (hydrodynamic, one place a unit) -> inner hair cells (transmitter pools) -> 40 auditory
-nerve fibres a unit -> one bushy cell a unit (leaky integrate-and-fire) -> spikes.
+Sound -> basilar membrane (hydrodynamic, one place a unit) -> inner hair cells (transmitter pools) -> 40
+auditory nerve fibres a unit -> one bushy cell a unit (leaky integrate-and-fire) -> spikes.
 
-Sources: the whole chain, Cramer, Stradmann, Schemmel, Zenke 2022 (appendix); the membrane, Sieroka, Dosch, Rupp 2006,
-J. Acoust. Soc. Am. 120, 297; the hair cell, Meddis 1986, J. Acoust. Soc. Am. 79, 702. Parameters are those of the
-SHD authors' converter (package `lauscher`), against which the tests compare every stage.
+Sources: the whole chain, Cramer, Stradmann, Schemmel, Zenke 2022 (appendix); the membrane, Sieroka, Dosch,
+Rupp 2006, J. Acoust. Soc. Am. 120, 297; the hair cell, Meddis 1986, J. Acoust. Soc. Am. 79, 702. Parameters
+are those of the SHD authors' converter (package `lauscher`), against which the tests compare every stage.
 
-Two things differ from that converter on purpose. The sound is padded with silence, so that its end does not wrap
-around to its beginning (the membrane is computed by FFT). And the sound is faded in and out over 30 ms, as the SHD
-paper says, where the converter by default lays a Hann window over the whole recording.
+A property of that converter, and so of ours: the membrane moves *before* the sound that moves it, the more so
+the lower the frequency (a click is answered 2 ms early at 60 % of the membrane and 12 to 45 ms early at its
+end). The model's phases turn as exp(-i omega t), those of the inverse FFT as exp(+i omega t).
 
-What makes it fast: the membrane's transfer function depends on the padded length only and is kept; above its cut-off
-frequency a place does not move, so its transfer function is not even computed there; hair cell, fibres and bushy cell
-are one compiled loop, and the 40 fibres of a unit, being alike, are drawn together.
+Two things differ from the converter on purpose. The membrane is computed by FFT, which takes sound as
+periodic: the converter lets the early answer to a recording's beginning appear at its end; here the sound is
+padded with silence to a multiple of 0.4 s, which keeps it out (only part of it where less than 45 ms are
+padded). And the sound is faded in and out over 30 ms, as the SHD paper says, where the converter by default
+lays a Hann window over the whole recording.
+
+What makes it fast: the membrane's transfer function depends on the padded length only and is kept; above its
+cut-off frequency a place does not move, so its transfer function is not even computed there; hair cell,
+fibres and bushy cell are compiled loops, and the 40 fibres of a unit, being alike, are drawn together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from math import gcd
+from math import gcd, inf
 
 import numba
 import numpy as np
@@ -34,6 +41,7 @@ RAMP = 0.030  # s
 N_UNITS = 700
 PLACES = 3.5  # cm of membrane covered by the units, from the base (high frequencies) on
 PAD = 0.4  # s; sounds are padded to a multiple of it
+KEPT = 40_320_000  # values of the longest transfer function kept: 700 places, 2.4 s (137 MB)
 BLOCK = 50  # units processed together: their membrane motion fits the processor's cache
 CUT = 1e-7  # a place is taken to be at rest where its response is below this share of its peak
 
@@ -66,8 +74,13 @@ def sound_to_spikes(
         Times in seconds, float64, ascending, and units, uint16, of all spikes.
 
     Raises:
-        InputError: the sound is not mono, empty, silent or has values that are not finite.
+        InputError: the sound is not mono, empty, silent or has values that are not finite; the sample rate,
+            the seed, the number of channels or the window is impossible.
     """
+    if not 1 <= n_channels <= 2**16:
+        raise InputError(f"n_channels: {n_channels} units cannot be numbered; choose 1 to {2**16}")
+    if seed < 0:
+        raise InputError(f"seed: {seed} is negative; give 0 or more")
     prepared, rate = prepare(sound, sample_rate, window)
     n_steps = len(prepared) // 2
     rng = np.random.default_rng(seed)
@@ -99,24 +112,29 @@ def prepare(sound: np.ndarray, sample_rate: float, window: str = "ramp") -> tupl
         raise InputError("sound: it has values that are not finite; repair the recording")
     if not sound.any():
         raise InputError("sound: it is silent; nothing can be heard in it")
+    if not 1 <= sample_rate < inf:
+        raise InputError(f"sample_rate: {sample_rate} Hz is impossible; give samples per second")
+    if window not in ("ramp", "hann"):
+        raise InputError(f"window: {window!r} is not known; choose ramp or hann")
+    # By a power of two, which rounds nothing: else the square of a very large or small sound is not a number
+    sound = np.ldexp(sound, -np.frexp(np.abs(sound).max())[1])
     if sample_rate < SOUND_RATE:
         divisor = gcd(SOUND_RATE, int(sample_rate))
         sound = resample_poly(sound, SOUND_RATE // divisor, int(sample_rate) // divisor)
         sample_rate = SOUND_RATE
     sound = sound * (RMS / np.sqrt(np.mean(sound**2)))
-    if window == "hann":
-        fade = len(sound) // 2
-    elif window == "ramp":
-        fade = min(round(RAMP * sample_rate), len(sound) // 2)
-    else:
-        raise InputError(f"window: {window!r} is not known; choose ramp or hann")
+    fade = len(sound) // 2
+    if window == "ramp":
+        fade = min(round(RAMP * sample_rate), fade)
     rise = np.hanning(2 * fade)[:fade]
     sound[:fade] *= rise
     sound[len(sound) - fade :] *= rise[::-1]
     return sound, float(sample_rate)
 
 
-def basilar_membrane(sound: np.ndarray, sample_rate: float, n_channels: int = N_UNITS, n_steps: int | None = None):
+def basilar_membrane(
+    sound: np.ndarray, sample_rate: float, n_channels: int = N_UNITS, n_steps: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Velocity of the membrane at `n_channels` places, at half the sound's sample rate.
 
     Args:
@@ -133,7 +151,8 @@ def basilar_membrane(sound: np.ndarray, sample_rate: float, n_channels: int = N_
         n_steps = unit * (len(sound) // 2 // unit + 1)
     spectrum = fft.fft(sound, 2 * (n_steps - 1))[:n_steps].astype(np.complex64)
     half = n_steps // 2 + 1
-    for start, transfer in _transfer(n_steps, sample_rate, n_channels):
+    transfers = _kept_transfer if n_steps * n_channels <= KEPT else _transfer
+    for start, transfer in transfers(n_steps, sample_rate, n_channels):
         moved = transfer * spectrum[: transfer.shape[1]]
         # The real part of the inverse transform of a one-sided spectrum is that of its Hermitian half
         hermitian = np.zeros((len(moved), half), np.complex64)
@@ -145,23 +164,28 @@ def basilar_membrane(sound: np.ndarray, sample_rate: float, n_channels: int = N_
 
 
 @lru_cache(maxsize=4)
-def _transfer(n_steps: int, sample_rate: float, n_channels: int) -> list[tuple[int, np.ndarray]]:
-    """Velocity of each place per sound pressure, complex64 (places, frequencies up to the block's cut-off)."""
+def _kept_transfer(n_steps: int, sample_rate: float, n_channels: int) -> list[tuple[int, np.ndarray]]:
+    return list(_transfer(n_steps, sample_rate, n_channels))
+
+
+def _transfer(n_steps: int, sample_rate: float, n_channels: int) -> Iterator[tuple[int, np.ndarray]]:
+    """First place of each block, and velocity per sound pressure, complex64 (places, frequencies)."""
     omega = 2 * np.pi * np.linspace(1, sample_rate / 2, n_steps)
     coarse = np.geomspace(omega[0], omega[-1], 600)
     places = np.linspace(0, PLACES, n_channels)
     driven, coarse_driven = _drive(omega), _drive(coarse)
-    blocks = []
     for start in range(0, n_channels, BLOCK):
-        block = places[start : start + BLOCK, None]
-        response = np.abs(_velocity(coarse, block[:1], coarse_driven))  # the block's highest cut-off
-        audible = np.flatnonzero(response[0] > CUT * response.max())[-1]
+        block = places[start : start + BLOCK]
+        response = np.abs(_velocity(coarse, block[0], coarse_driven))  # the block's highest cut-off
+        audible = np.flatnonzero(response > CUT * response.max())[-1]
         stop = int(np.searchsorted(omega, coarse[min(audible + 1, len(coarse) - 1)], side="right"))
-        blocks.append((start, _velocity(omega[:stop], block, driven[:stop]).astype(np.complex64)))
-    return blocks
+        transfer = np.empty((len(block), stop), np.complex64)
+        for row, place in zip(transfer, block, strict=True):
+            row[:] = _velocity(omega[:stop], place, driven[:stop])
+        yield start, transfer
 
 
-def _velocity(omega: np.ndarray, place: np.ndarray, driven: np.ndarray) -> np.ndarray:
+def _velocity(omega: np.ndarray, place: float, driven: np.ndarray) -> np.ndarray:
     """Membrane velocity at `place` (cm) for a sound of unit pressure (Sieroka et al. 2006)."""
     return 2 * omega / _impedance(omega, place) * _pressure(omega, place) * driven
 
@@ -174,18 +198,18 @@ def _drive(omega: np.ndarray) -> np.ndarray:
     return np.sqrt(2 * STIFFNESS / CHANNEL_HEIGHT) * inward / outward / _pressure(omega, 0.0)
 
 
-def _impedance(omega: np.ndarray, place: np.ndarray | float) -> np.ndarray:
+def _impedance(omega: np.ndarray, place: float) -> np.ndarray:
     """Stiffness minus inertia minus i damping of the membrane."""
     stiffness = STIFFNESS * np.exp(-STIFFNESS_DECAY * place) - STIFFNESS_OFFSET
     return stiffness - MASS * omega**2 - 1j * omega * DAMPING * np.exp(-STIFFNESS_DECAY * place / 2)
 
 
-def _wave_number(omega: np.ndarray, place: np.ndarray | float) -> np.ndarray:
+def _wave_number(omega: np.ndarray, place: float) -> np.ndarray:
     """Local wave number of the travelling wave, 1/cm."""
     return omega * np.sqrt(DENSITY / (CHANNEL_HEIGHT * _impedance(omega, place)))
 
 
-def _pressure(omega: np.ndarray, place: np.ndarray | float) -> np.ndarray:
+def _pressure(omega: np.ndarray, place: float) -> np.ndarray:
     """Pressure difference across the membrane: a Hankel function of the phase travelled so far."""
     load = STIFFNESS_OFFSET + MASS * omega**2
 
@@ -195,13 +219,17 @@ def _pressure(omega: np.ndarray, place: np.ndarray | float) -> np.ndarray:
         return -2 * np.sqrt(_impedance(omega, x)) + 1j * (2 * load + 1j * damping) / np.sqrt(load)
 
     base, here = antiderivative(0.0), np.exp(STIFFNESS_DECAY * place / 2) * antiderivative(place)
-    travelled = 2j * np.sqrt(2) * omega / (STIFFNESS_DECAY * np.sqrt(2 * CHANNEL_HEIGHT * load)) * np.log(base / here)
+    scale = STIFFNESS_DECAY * np.sqrt(2 * CHANNEL_HEIGHT * load)
+    travelled = 2j * np.sqrt(2) * omega / scale * np.log(base / here)
     phase = 2 * _wave_number(omega, 0.0) / STIFFNESS_DECAY - travelled
     return np.sqrt(phase / _wave_number(omega, place)) * special.hankel1(0, phase)
 
 
 def hair_cell(velocity: np.ndarray, sample_rate: float) -> np.ndarray:
-    """Firing probability a step of one nerve fibre at each place, float64 (n_places, n_steps) (Meddis 1986)."""
+    """Firing probability a step of one fibre at each place (Meddis 1986).
+
+    Velocity and probability: (n_places, n_steps), float64; sample_rate: of the steps, Hz.
+    """
     probability = np.empty(velocity.shape)
     for place, motion in enumerate(velocity):
         _hair_cell(np.ascontiguousarray(motion, np.float64), float(sample_rate), probability[place])
@@ -211,7 +239,9 @@ def hair_cell(velocity: np.ndarray, sample_rate: float) -> np.ndarray:
 def hair_and_bushy_cells(
     velocity: np.ndarray, sample_rate: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of the bushy cells behind a moving membrane: steps and places, int64, place by place.
+    """Spikes of the bushy cells behind a moving membrane.
+
+    Steps and places, int64, place by place, each place's in the order of time.
 
     Args:
         velocity: (n_places, n_steps).
@@ -251,12 +281,12 @@ def _hair_cell(velocity, sample_rate, probability):
 
 @numba.njit(cache=True)
 def nerve(probability, sample_rate, rng):
-    """Spikes a step of 40 independent fibres that share one firing probability and rest 1 ms after each spike.
+    """Spikes a step of 40 independent fibres that share one firing probability and rest 1 ms after a spike.
 
-    All fibres being alike, only their number matters: a step's count is binomial in the fibres that do not rest.
-    It is drawn by inversion, so its distribution is that of 40 separate draws.
+    All fibres being alike, only their number matters: a step's count is binomial in the fibres that do not
+    rest. It is drawn by inversion, so its distribution is that of 40 separate draws.
     """
-    rest = int(REFRACTORY * sample_rate)
+    rest = int(np.ceil(REFRACTORY * sample_rate))
     count = np.zeros(len(probability), np.uint8)
     ready = N_FIBRES
     for step in range(len(probability)):
@@ -285,7 +315,7 @@ def bushy_cell(count, sample_rate):
     dt = 1 / sample_rate
     leak, fade = np.exp(-dt / TAU_MEMBRANE), np.exp(-dt / TAU_SYNAPSE)
     gain = WEIGHT / N_FIBRES * dt
-    rest = int(REFRACTORY * sample_rate)
+    rest = int(np.ceil(REFRACTORY * sample_rate))
     spikes = np.empty(len(count), np.int64)
     n_spikes = 0
     potential, current, resting = 0.0, 0.0, 0

@@ -115,7 +115,10 @@ def utterance(
     pitch = np.clip(who.pitch + rng.normal(0, 5), 0, 99)
     pitch_range = np.clip(who.pitch_range + rng.normal(0, 10), 0, 99)
     text = word + rng.choice([".", "!", "?", ","])
-    sound = speaker.say(text, f"{language}+{who.variant}", round(max(rate, 80)), round(pitch), round(pitch_range))
+    breath = int(rng.integers(1, 2**31))
+    sound = speaker.say(
+        text, f"{language}+{who.variant}", round(max(rate, 80)), round(pitch), round(pitch_range), breath
+    )
     sound = _trim(sound / 32768.0, speaker.sample_rate)
     if rate < 80:  # eSpeak NG speaks no slower; the rest is stretched below
         sound = _warp(sound, np.full(len(sound), rate / 80))

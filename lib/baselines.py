@@ -23,7 +23,7 @@ class CountMLP:
 
     def __init__(self, hidden: int, weight_decay: float, seed: int) -> None:
         self._scale = StandardScaler()
-        self._network = MLPClassifier((hidden,), alpha=weight_decay, random_state=seed, max_iter=60)
+        self._network = MLPClassifier((hidden,), alpha=weight_decay, random_state=seed, max_iter=200)
 
     def fit(self, training: Binned) -> CountMLP:
         """Train on the counts of `training`."""

@@ -105,11 +105,11 @@ def _epoch(network, data, config, optimiser, schedule, order, device) -> float:
         chosen = shuffled[start : start + config.batch]
         logits = network(to_tensor(data, chosen, device))
         loss = cross_entropy(logits, torch.from_numpy(data.labels[chosen]).to(device))
-        if not torch.isfinite(loss):
-            raise FloatingPointError("training diverged: the loss is not a number; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):  # silent neurons can hide a weight that is NaN
+            raise FloatingPointError("training diverged: loss or gradient is not a number; lower the learning rate")
         optimiser.step()
         network.clamp_()
         schedule.step()

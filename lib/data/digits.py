@@ -34,15 +34,18 @@ CLASSES = ENGLISH + GERMAN
 N_REPETITIONS = 15
 VERSION = 1  # part of the cache's name: raise it whenever the sound or the cochlea changes
 SEED = 0  # of every utterance
-# Of the split: the first seed from 0 on for which no part loses more than 15 % of its samples to the minimum counts
-SPLIT_SEED = 5
+# Of the split. The next seed would be taken if a part lost more than 15 % of its samples to the minimum counts,
+# a class more than a third of its own, or a class had fewer than 20 test samples left (tests/test_shipped.py)
+SPLIT_SEED = 0
 
 # A word too short to drive the units that speech drives best at least twice would be lost for the rate-free variant.
 # It is spoken again, slower, as a speaker asked to repeat himself would; the rule looks at no label.
-CORE_UNITS = slice(400, 615)  # best frequencies of about 1 kHz down to 200 Hz
+CORE_UNITS = slice(380, 640)  # best frequencies of about 1.1 kHz down to 150 Hz
 CORE_BINS = 2  # bins of 14.14 ms in which each of them must fire
 N_ATTEMPTS, SLOWER = 6, 0.9
-SLOW_WORDS = {"two": 0.9, "eight": 0.85, "acht": 0.65, "drei": 0.85, "vier": 0.8, "three": 0.85, "null": 0.9}
+SLOW_WORDS = {
+    "two": 0.9, "eight": 0.85, "three": 0.78, "acht": 0.65, "drei": 0.85, "vier": 0.72, "fünf": 0.9, "null": 0.9
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def test_conda_environment_installs_the_same_lock():
 def test_every_dependency_says_what_it_is_for():
     """Each dependency in pyproject.toml has a comment."""
     lines = re.findall(r'^  "[a-z0-9-]+[<>=].*$', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert len(lines) == len(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+    optional = PROJECT["optional-dependencies"]
+    assert len(lines) == len(PROJECT["dependencies"] + optional["test"] + optional["cluster"])
     assert [line for line in lines if "# used " not in line] == []
 
 
@@ -161,6 +162,7 @@ def checkout(tmp_path) -> Checkout:
         (["--data", "fsdd", "--data-dir", "nowhere"], "'nowhere'"),
         (["--data-dir", "path"], "--data fsdd"),
         (["--device", "tpu"], "'tpu'"),
+        (["--scheduler", "here"], "'here'"),
         (["--fast"], "--fast"),
         (["everything"], "everything"),
         (["7"], "7"),
@@ -168,6 +170,7 @@ def checkout(tmp_path) -> Checkout:
         (["0", "figures"], "figures"),
         (["figures", "--preset", "huge"], "'huge'"),
         (["figures", "--device", "cpu"], "--device"),
+        (["figures", "--scheduler", "tcp://a:1"], "--scheduler"),
         (["figures", "0"], "0"),
     ],
 )

@@ -9,13 +9,14 @@ fail() { echo "error: $*" >&2; exit 2; }
 usage() {
   cat <<'TEXT'
 ./run_all.sh [NUMBER ...]   run all notebooks (or those with these numbers) and draw their figures
-./run_all.sh figures        redraw the figures from their stored numbers, without training
+./run_all.sh figures        redraw the figures from the published results, without training
 ./run_all.sh test [ARG ...] run the whole test suite: pytest (with ARGs), then nbval on the notebooks
 
   --preset smoke|quick|full|paper   how large (default quick: every figure, in minutes, on two cores)
   --data digits|fsdd                synthetic spoken digits (default), or human ones (needs --data-dir)
   --data-dir PATH                   folder or zip with the recordings of the Free Spoken Digit Dataset
   --device auto|cpu|cuda            where to train (default auto)
+  --scheduler tcp://HOST:PORT       train on the workers of a dask cluster that sees this folder
   -h, --help                        this text
 
 The active virtual or conda environment is used if it holds the project's packages, else .venv, made here.
@@ -36,8 +37,8 @@ data=digits data_dir=
 while (($#)) && [[ $command != test ]]; do
   case $1 in
     -h | --help) usage; exit ;;
-    --preset=* | --data=* | --data-dir=* | --device=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-    --preset | --data | --data-dir | --device)
+    --preset=* | --data=* | --data-dir=* | --device=* | --scheduler=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    --preset | --data | --data-dir | --device | --scheduler)
       (($# > 1)) || fail "$1: it needs a value; see ./run_all.sh -h"
       [[ $command == figures && $1 != --preset && $1 != --data ]] && fail "$1: figures are redrawn without it"
       value=$2
@@ -45,6 +46,7 @@ while (($#)) && [[ $command != test ]]; do
         --preset) one_of "$1" "$2" smoke quick full paper ;;
         --data) one_of "$1" "$2" digits fsdd; data=$2 ;;
         --device) one_of "$1" "$2" auto cpu cuda ;;
+        --scheduler) [[ $2 == *://*:* ]] || fail "--scheduler: '$2' is no address; give tcp://host:port" ;;
         --data-dir)
           [[ $2 == /* ]] || value=$caller/$2
           [[ -n $2 && -e $value ]] || fail "--data-dir: '$2' does not exist; give a folder or a zip"
@@ -70,7 +72,7 @@ fi
 
 complete() { # does this Python hold the project's packages?
   "$1" -c 'import sys, importlib.util as u
-need = """torch numba scipy h5py sklearn soundfile espeakng_loader seaborn joblib tqdm ipywidgets ipykernel
+need = """torch numba scipy h5py sklearn soundfile espeakng_loader seaborn PIL joblib threadpoolctl tqdm yaml ipywidgets ipykernel
 papermill nbformat pytest nbval hypothesis lauscher tonic"""
 sys.exit(sys.version_info < (3, 11) or any(u.find_spec(n) is None for n in need.split()))' 2>/dev/null
 }

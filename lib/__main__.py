@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from .errors import InputError
 
 PRESETS = ("smoke", "quick", "full", "paper")
 DATA = ("digits", "fsdd")
+EXPERIMENTS = ("timing_alone",)
 
 
 def _at_least(smallest: int):
@@ -29,25 +31,59 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see {self.prog} -h\n")
 
 
+def _add_size(command: argparse.ArgumentParser) -> None:
+    """Which preset and data set."""
+    command.add_argument("--preset", choices=PRESETS, default="quick", help="how large (default quick)")
+    command.add_argument("--data", choices=DATA, default="digits", help="data set (default digits)")
+
+
+def _add_machine(command: argparse.ArgumentParser) -> None:
+    """Where runs are computed."""
+    command.add_argument("--data-dir", help="folder or zip with recordings (fsdd)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")
+    command.add_argument("--scheduler", help="compute on a dask cluster: tcp://host:8786 (its workers see this folder)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m lib", description="Beyond Rate Coding: what can be done.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
     notebooks = commands.add_parser("notebooks", help="run the notebooks headless (./run_all.sh does this)")
     notebooks.add_argument("numbers", nargs="*", type=_at_least(0), help="only these notebooks")
-    notebooks.add_argument("--preset", choices=PRESETS, default="quick")
-    notebooks.add_argument("--data", choices=DATA, default="digits")
-    notebooks.add_argument("--data-dir", help="folder or zip with recordings (fsdd)")
-    notebooks.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-
-    figures = commands.add_parser("figures", help="redraw figures from stored numbers, without training")
-    figures.add_argument("--preset", choices=PRESETS)
-    figures.add_argument("--data", choices=DATA)
+    run = commands.add_parser("run", help="compute the runs of an experiment, without a notebook")
+    run.add_argument("experiment", choices=EXPERIMENTS)
+    run.add_argument("--jobs", type=_at_least(1), help="processes (default: one a core)")
+    for command in (notebooks, run):
+        _add_size(command)
+        _add_machine(command)
 
     tune = commands.add_parser("tune", help="choose every arm's settings on the validation voices")
     tune.add_argument("--arms", nargs="+", help="only these arms")
     tune.add_argument("--jobs", type=_at_least(1), help="processes (default: one a core)")
 
+    publish = commands.add_parser("publish", help="put the results of finished experiments into results/published")
+    publish.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only these")
+    _add_size(publish)
+
+    figures = commands.add_parser("figures", help="redraw figures from published results, without training")
+    figures.add_argument("--preset", choices=PRESETS, help="only this preset")
+    figures.add_argument("--data", choices=DATA, help="only this data set")
+
+    claims = commands.add_parser("claims", help="judge the paper's claims by the published results")
+    claims.add_argument("--write-readme", action="store_true", help="put the table into README.md")
+
+    provenance = commands.add_parser("provenance", help="show where a figure's numbers come from")
+    provenance.add_argument("file", metavar="FILE", help="a figure: .png, .svg or .json")
+
+    clean = commands.add_parser("clean", help="delete what can be computed again: the folder build")
+    clean.add_argument("--yes", action="store_true", help="delete; without it, only say what would be")
+
+    _add_data(commands)
+    return parser
+
+
+def _add_data(commands) -> None:
+    """`data` and its kinds."""
     data = commands.add_parser("data", help="make and convert data")
     kinds = data.add_subparsers(dest="kind", required=True, metavar="KIND", parser_class=_Parser)
     digits = kinds.add_parser("digits", help="generate the event files of the synthetic spoken digits")
@@ -59,29 +95,81 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("recording", metavar="IN.wav")
     convert.add_argument("output", metavar="OUT.h5")
     convert.add_argument("--seed", type=_at_least(0), default=0, help="of the auditory nerve (default 0)")
-    return parser
+
+
+# A command: imports wait until it is called, so that a wrong word is answered at once
+
+
+def _notebooks(args: argparse.Namespace) -> None:
+    from . import notebooks
+    from .data.speech import check_names
+    from .runs import pick_device
+
+    check_names(args.data, args.data_dir)
+    pick_device(args.device)
+    if args.scheduler:
+        os.environ["BRC_SCHEDULER"] = args.scheduler  # notebooks, in processes of their own, read it
+    notebooks.run(args.numbers, args.preset, args.data, args.data_dir, args.device)
 
 
 def _run(args: argparse.Namespace) -> None:
-    # Imports wait until here: a wrong word is answered at once
-    if args.command == "notebooks":
-        from . import notebooks
-        from .data.speech import check_names
-        from .experiments import pick_device
+    from .data.speech import check_names
+    from .experiments import compute
 
-        check_names(args.data, args.data_dir)
-        pick_device(args.device)
-        notebooks.run(args.numbers, args.preset, args.data, args.data_dir, args.device)
-    elif args.command == "figures":
-        from .figures import redraw
+    check_names(args.data, args.data_dir)
+    how = {"jobs": args.jobs, "scheduler": args.scheduler}
+    table = compute(args.experiment, args.data, args.preset, args.data_dir, args.device, **how)
+    failed = sum(row["accuracy"] is None for row in table.rows)
+    print(f"{args.experiment} on {args.data}, {args.preset}: {len(table.rows)} scores, {failed} without a number")
 
-        for path in redraw(args.data, args.preset):
-            print(path)
-    elif args.command == "tune":
-        from .tune import main
 
-        main(args.arms, args.jobs)
-    elif args.kind == "digits":
+def _tune(args: argparse.Namespace) -> None:
+    from .tune import main
+
+    main(args.arms, args.jobs)
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from .experiments import EXPERIMENTS, stored
+    from .tables import publish
+
+    for name in args.experiments or [name for name, known in EXPERIMENTS.items() if args.data in known.data]:
+        print(publish(stored(name, args.data, args.preset)))
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from .figures import redraw
+
+    print("Redrawing from the published results (results/published); nothing is trained.", flush=True)
+    for path in redraw(args.data, args.preset):
+        print(path)
+
+
+def _claims(args: argparse.Namespace) -> None:
+    from . import claims
+
+    text = claims.markdown(claims.judge_published())
+    if args.write_readme:
+        claims.write_readme(text)
+    print(text)
+
+
+def _provenance(args: argparse.Namespace) -> None:
+    import json
+
+    from .figures.saving import read_provenance
+
+    print(json.dumps(read_provenance(args.file), indent=1))
+
+
+def _clean(args: argparse.Namespace) -> None:
+    from .clean import clean
+
+    print(clean(args.yes))
+
+
+def _data(args: argparse.Namespace) -> None:
+    if args.kind == "digits":
         from .data.digits import generate_command
 
         generate_command(args.output, args.jobs)
@@ -97,6 +185,19 @@ def _run(args: argparse.Namespace) -> None:
         print(f"{args.output}: {len(events.times)} events")
 
 
+COMMANDS = {
+    "notebooks": _notebooks,
+    "run": _run,
+    "tune": _tune,
+    "publish": _publish,
+    "figures": _figures,
+    "claims": _claims,
+    "provenance": _provenance,
+    "clean": _clean,
+    "data": _data,
+}
+
+
 def main(words: list[str] | None = None) -> int:
     """Run a command; 0 if it worked, 2 on bad input, 1 if a run failed, 130 if interrupted.
 
@@ -109,11 +210,11 @@ def main(words: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        _run(args)
+        COMMANDS[args.command](args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # OSError: above all, a full disk or a folder that cannot be written
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

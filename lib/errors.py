@@ -1,5 +1,9 @@
-"""The one error a reader may see: bad input, said in one line with its remedy."""
+"""The errors a reader may see, each in one line."""
 
 
 class InputError(ValueError):
     """Bad input. The message names the file or argument, what is wrong with it, and what to do."""
+
+
+class RunFailed(RuntimeError):
+    """A run whose numbers would mean nothing: training diverged, or a network is silent. Stored, never scored."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .data.events import Binned
+from .errors import InputError
 
 
 def reverse(data: Binned) -> Binned:
@@ -31,3 +32,14 @@ def reverse(data: Binned) -> Binned:
     flipped = (first + last)[sample] - bins
     order = np.lexsort((flipped, data.units, sample))
     return replace(data, bins=flipped[order].astype(data.bins.dtype))
+
+
+def apply(name: str, data: Binned, level: float, rng: np.random.Generator) -> Binned:
+    """The perturbation `name` at `level`; draws come from `rng`.
+
+    Raises:
+        InputError: there is no such perturbation.
+    """
+    if name != "reverse":
+        raise InputError(f"perturbation: {name!r} is unknown; choose from reverse")
+    return reverse(data)

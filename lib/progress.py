@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
 
 from tqdm.auto import tqdm
 
-LINE_EVERY = 10.0  # s, in logs
+LINE_EVERY = 30.0  # s, in logs
 
 
 def interactive() -> bool:
@@ -23,44 +23,54 @@ def interactive() -> bool:
 class progress:  # noqa: N801 - used like a function
     """Count finished pieces of work: `with progress(40, "networks", "run") as bar: ... bar.update(1)`.
 
+    People who watch see a bar with the time left. A log has a line at the start, one every LINE_EVERY seconds, also
+    while a single piece takes longer, and one at the end.
+
     Args:
         total: pieces in all; with 0 nothing is shown.
         label: what is being made.
         unit: one piece.
-        clock: seconds; for tests.
     """
 
-    def __init__(
-        self, total: int, label: str, unit: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._total, self._label, self._unit, self._clock = total, label, unit, clock
+    def __init__(self, total: int, label: str, unit: str) -> None:
+        self._total, self._label, self._unit = total, label, unit
         self._done = 0
         self._bar = None
+        self._ended = threading.Event()
 
     def __enter__(self) -> progress:
-        self._start = self._last = self._clock()
+        self._start = time.monotonic()
         if self._total and interactive():
             self._bar = tqdm(total=self._total, desc=self._label, unit=self._unit)
         elif self._total:
             print(f"{self._label}: 0/{self._total} {self._unit}s", flush=True)
+            threading.Thread(target=self._report, daemon=True).start()
         return self
 
     def update(self, n: int = 1) -> None:
         """Say that `n` more pieces are done."""
         self._done += n
-        now = self._clock()
         if self._bar is not None:
             self._bar.update(n)
-        elif self._done and (now - self._last >= LINE_EVERY or self._done == self._total):
-            self._last = now
-            elapsed = now - self._start
-            left = elapsed * (self._total - self._done) / self._done
-            line = f"{self._label}: {self._done}/{self._total} {self._unit}s, {clock_time(elapsed)} elapsed"
-            print(line + (f", about {clock_time(left)} left" if left else ""), flush=True)
 
     def __exit__(self, *_) -> None:
+        self._ended.set()
         if self._bar is not None:
             self._bar.close()
+        elif self._total:
+            print(self.line(time.monotonic() - self._start), flush=True)
+
+    def _report(self) -> None:
+        """A line now and then, until the work has ended."""
+        while not self._ended.wait(LINE_EVERY):
+            print(self.line(time.monotonic() - self._start), flush=True)
+
+    def line(self, elapsed: float) -> str:
+        """Pieces done, time since the start, and time left if every piece takes as long as those done."""
+        text = f"{self._label}: {self._done}/{self._total} {self._unit}s, {clock_time(elapsed)} elapsed"
+        if not 0 < self._done < self._total:
+            return text
+        return f"{text}, about {clock_time(elapsed * (self._total - self._done) / self._done)} left"
 
 
 def clock_time(seconds: float) -> str:

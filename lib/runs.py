@@ -1,79 +1,238 @@
-"""Runs in parallel, each computed once: a store of results named by what was run."""
+"""Runs in parallel, each computed once: a store of results named by what was run.
+
+A run is a frozen dataclass that knows how to perform itself. Its key is a hash of its type, its fields, the results
+version and the checksum of its data: everything that decides its numbers. A stored file holds
+
+    run        type and fields
+    result     plain numbers, or `failed`: why there are none
+    about      what does not decide numbers: time, memory, device, versions, commit
+    checksum   of result; verified when it is read
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import resource
+import time
 import warnings
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import joblib
+import torch
+from threadpoolctl import threadpool_limits
 
-from .experiments import Run, perform
+from .errors import InputError, RunFailed
 from .files import write_atomically
 from .progress import progress
+from .provenance import ROOT, commit, versions
 
-RESULTS_VERSION = 1  # raise it whenever code that decides a number has changed
-STORE = Path(__file__).parents[1] / "build" / "runs"
-
-
-def key_of(run: Run, score_test: bool) -> str:
-    """Name of a run in the store: a hash of everything that decides its numbers."""
-    identity = {"run": asdict(run), "version": RESULTS_VERSION, "score_test": score_test}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+RESULTS_VERSION = 2  # raise it whenever code that decides a number has changed (see lib.fingerprint)
+STORE = ROOT / "build" / "runs"
+THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits
 
 
-def read(path: Path) -> dict | None:
-    """A stored result, or None if there is none that can be read (a damaged one is said and made again)."""
+@dataclass(frozen=True)
+class Job:
+    """Where and how a run is computed; nothing here decides a number.
+
+    Attributes:
+        data_dir: recordings or files of a data set that the reader has.
+        device: "cpu" or "cuda".
+        checkpoint: file that training goes on from, and writes to; None: it starts anew.
+    """
+
+    data_dir: str | None = None
+    device: str = "cpu"
+    checkpoint: Path | None = None
+
+
+class Run(Protocol):
+    """What `run_all` asks of a frozen dataclass; its fields are its identity."""
+
+    def perform(self, job: Job) -> dict:
+        """Compute; plain numbers, strings, lists and dictionaries. Raises RunFailed where they would mean nothing."""
+
+    def data_checksum(self) -> str | None:
+        """Of the data that are read; None if the run makes its data from its fields."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        key: its name in the store.
+        result: its numbers; None if it failed.
+        failed: why there are no numbers; None if there are.
+        about: time, memory, device, versions, commit.
+    """
+
+    key: str
+    result: dict | None
+    failed: str | None
+    about: dict
+
+
+def canonical(content: object) -> str:
+    """JSON with sorted keys and no spaces. Raises ValueError for NaN and infinity."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def checksum(content: object) -> str:
+    """SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def identity(run: Run) -> dict:
+    """Everything that decides the numbers of a run."""
+    fields = {"type": type(run).__name__, "fields": asdict(run)}
+    return fields | {"version": RESULTS_VERSION, "data": run.data_checksum()}
+
+
+def key_of(run: Run) -> str:
+    """Name of a run in the store: a hash of its identity."""
+    return checksum(identity(run))[:20]
+
+
+def read(path: Path) -> Outcome | None:
+    """A stored outcome, or None if there is none that can be trusted (a damaged one is said)."""
     if not path.exists():
         return None
     try:
         stored = json.loads(path.read_text())
-        return stored["result"]
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        if stored["checksum"] != checksum([stored["result"], stored["failed"]]):
+            raise ValueError("checksum")
+        return Outcome(path.stem, stored["result"], stored["failed"], stored["about"])
+    except (ValueError, KeyError, TypeError):
         warnings.warn(f"{path}: damaged, computing it again", stacklevel=2)
         return None
 
 
 def run_all(
     runs: list[Run],
-    data_dir: str | None = None,
-    device: str = "cpu",
+    job: Job = Job(),  # noqa: B008 - frozen
     jobs: int | None = None,
-    score_test: bool = True,
-    store: Path = STORE,
+    store: Path | None = None,
+    scheduler: str | None = None,
     label: str = "networks",
-) -> list[dict]:
-    """Results of `runs`, in their order; those that the store lacks are computed, one core each.
+) -> list[Outcome]:
+    """Outcomes of `runs`, in their order; those that the store lacks are computed, each on one core.
 
-    Every result is stored as soon as it is there, so that an interrupted call goes on where it stopped.
+    Every outcome is stored as soon as it is there, and training leaves checkpoints, so an interrupted call goes on
+    where it stopped. A run that occurs twice is computed once.
 
     Args:
-        runs: what to train.
-        data_dir: recordings (fsdd).
-        device: "cpu", or "cuda" (one at a time).
-        jobs: processes; default one a core.
-        score_test: whether the test voices are scored too.
-        store: folder of the results.
+        runs: what to compute.
+        job: data folder and device.
+        jobs: processes; default one a core ("cuda": one).
+        store: folder of the outcomes; default `STORE`.
+        scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder; default
+            $BRC_SCHEDULER, or else processes of this machine.
         label: of the progress bar.
+
+    Raises:
+        InputError: the scheduler cannot be used.
     """
-    paths = [store / f"{key_of(run, score_test)}.json" for run in runs]
-    results = [read(path) for path in paths]
-    missing = [i for i, result in enumerate(results) if result is None]
-    jobs = 1 if device == "cuda" else min(jobs or os.cpu_count() or 1, len(missing)) or 1
-    parallel = joblib.Parallel(jobs, return_as="generator_unordered")
-    tasks = (joblib.delayed(_perform)(i, runs[i], data_dir, device, score_test, paths[i]) for i in missing)
-    with progress(len(missing), label, "run") as bar:
-        for i, result in parallel(tasks):
-            results[i] = result
+    store = store or STORE
+    paths = [store / f"{key_of(run)}.json" for run in runs]
+    known = {path: read(path) for path in dict.fromkeys(paths)}
+    missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
+    jobs = 1 if job.device == "cuda" else min(jobs or os.cpu_count() or 1, len(missing)) or 1
+    scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
+    with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
+        parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
+        tasks = (joblib.delayed(_compute)(path, run, job) for path, run in missing.items())
+        for outcome in parallel(tasks):
+            known[store / f"{outcome.key}.json"] = outcome
             bar.update(1)
-    return results
+    outcomes = [known[path] for path in paths]
+    failures = {outcome.key: outcome.failed for outcome in outcomes if outcome.failed}
+    if failures:
+        example = next(iter(failures.values()))
+        warnings.warn(f"{len(failures)} of {len(known)} runs have no score, for example: {example}", stacklevel=2)
+    return outcomes
 
 
-def _perform(i: int, run: Run, data_dir: str | None, device: str, score_test: bool, path: Path) -> tuple[int, dict]:
-    result = perform(run, data_dir, device, score_test)
+@contextmanager
+def _workers(scheduler: str | None):
+    """Joblib's backend: processes here, or the workers of a dask scheduler."""
+    if scheduler is None:
+        with joblib.parallel_config("loky", inner_max_num_threads=THREADS):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("--scheduler: distributed is missing; pip install 'beyond-rate-coding[cluster]'") from None
+    try:
+        client = Client(scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--scheduler: {scheduler} does not answer ({reason}); start dask scheduler there") from None
+    with client, joblib.parallel_config("dask", client=client):
+        yield
+
+
+def _compute(path: Path, run: Run, job: Job) -> Outcome:
+    """Perform a run on one thread, store its outcome, drop its checkpoint."""
+    checkpoint = path.with_suffix(".checkpoint")
+    start = time.monotonic()
+    result, failed = None, None
+    with _one_thread():
+        try:
+            result = _plain(run.perform(Job(job.data_dir, job.device, checkpoint)))
+        except RunFailed as error:
+            failed = str(error)
+    about = {
+        "seconds": round(time.monotonic() - start, 2),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,  # of the process, up to now
+        "device": torch.cuda.get_device_name() if job.device == "cuda" else "cpu",
+        "threads": THREADS,
+        "versions": versions(),
+        "commit": commit(),
+    }
+    stored = {"run": identity(run), "result": result, "failed": failed, "about": about}
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps({"run": asdict(run), "result": result}))
-    return i, result
+        temporary.write_text(canonical(stored | {"checksum": checksum([result, failed])}))
+    checkpoint.unlink(missing_ok=True)
+    return Outcome(path.stem, result, failed, about)
+
+
+def _plain(result: dict) -> dict:
+    """The result as it will be read again. Raises RunFailed if a number is not finite."""
+    try:
+        return json.loads(canonical(result))
+    except ValueError:
+        raise RunFailed("a result is not a finite number") from None
+
+
+@contextmanager
+def _one_thread():
+    """Torch and the numerical libraries on THREADS threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        with threadpool_limits(THREADS):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def pick_device(name: str) -> str:
+    """ "auto" is the GPU if there is one, else the CPU.
+
+    Raises:
+        InputError: cuda was asked for and is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: there is no CUDA device here; choose auto or cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"--device: {name!r} is not known; choose auto, cpu or cuda")
+    return name

@@ -7,16 +7,28 @@ parts opens one file a part (`lib.data.speech`).
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
+import json
+import pickle
+import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from .data.events import Binned
+from .errors import RunFailed
+from .files import write_atomically
 from .network import NetworkConfig, SpikingNetwork
 from .scores import balanced_accuracy
+
+CHECKPOINT_EVERY = 10.0  # s, at least: what an interruption may cost
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ def train(
     validation: Binned,
     seed: int,
     device: str = "cpu",
+    checkpoint: Path | None = None,
 ) -> Trained:
     """Train one network.
 
@@ -71,48 +84,106 @@ def train(
         validation: samples of the validation voices.
         seed: of weights, delays and the order of samples (separate streams).
         device: "cpu" or "cuda".
+        checkpoint: file of the state between two epochs. Training goes on from it, to the same bits as without
+            an interruption; None: nothing is kept.
 
     Raises:
-        FloatingPointError: the loss is not a number.
+        RunFailed: the loss or its gradient is not a number.
     """
-    weights = torch.Generator().manual_seed(seed)
-    order = np.random.default_rng([seed, 1])
-    network = SpikingNetwork(network_config, weights).to(device)
+    network = SpikingNetwork(network_config, torch.Generator().manual_seed(seed)).to(device)
     groups = network.parameter_groups(config.lr, config.delay_lr)
     optimiser = torch.optim.Adam(groups)
     n_steps = -(-len(samples(0)) // config.batch) * config.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], n_steps)
-    trained = Trained(network)
-    best = (-1.0, 0.0)
-    state: dict[str, torch.Tensor] = {}
-    for epoch in range(config.epochs):
-        epoch_loss = _epoch(network, samples(epoch), config, optimiser, schedule, order, device)
-        accuracy, validation_loss = evaluate(network, validation, device)
-        trained.loss.append(epoch_loss)
-        trained.validation_accuracy.append(accuracy)
-        if (accuracy, -validation_loss) > best:
-            best, trained.best_epoch = (accuracy, -validation_loss), epoch
-            state = copy.deepcopy(network.state_dict())
-    network.load_state_dict(state)
-    return trained
+    progress = Progress(network, optimiser, schedule, np.random.default_rng([seed, 1]))
+    if checkpoint is not None and checkpoint.exists():
+        progress.load(checkpoint, device)
+    saved = time.monotonic()
+    for epoch in range(len(progress.loss), config.epochs):
+        progress.loss.append(_epoch(progress, samples(epoch), config, device))
+        progress.judge(evaluate(network, validation, device))
+        if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_EVERY:
+            progress.save(checkpoint)
+            saved = time.monotonic()
+    network.load_state_dict(progress.best_state)
+    return Trained(network, progress.best_epoch, progress.loss, progress.accuracy)
 
 
-def _epoch(network, data, config, optimiser, schedule, order, device) -> float:
+class Progress:
+    """All that training changes: what a checkpoint holds between two epochs.
+
+    Args:
+        network, optimiser, schedule: of the training.
+        order: draws the order of samples.
+
+    Attributes:
+        loss, accuracy: one value an epoch; accuracy is balanced, on validation samples.
+        best: accuracy and negative loss on validation samples at `best_epoch`.
+        best_state: the network's state there, a copy.
+    """
+
+    def __init__(self, network, optimiser, schedule, order: np.random.Generator) -> None:
+        self.network, self.optimiser, self.schedule, self.order = network, optimiser, schedule, order
+        self.loss: list[float] = []
+        self.accuracy: list[float] = []
+        self.best, self.best_epoch = (-1.0, 0.0), -1
+        self.best_state: dict[str, torch.Tensor] = {}
+
+    def judge(self, validation: Evaluation) -> None:
+        """Note an epoch's validation scores; keep a copy of the network if it is the best so far."""
+        self.accuracy.append(validation.accuracy)
+        if (validation.accuracy, -validation.loss) > self.best:
+            self.best, self.best_epoch = (validation.accuracy, -validation.loss), len(self.accuracy) - 1
+            self.best_state = copy.deepcopy(self.network.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write everything, whole or not at all."""
+        state = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
+        state |= {name: getattr(self, name) for name in ("loss", "accuracy", "best", "best_epoch", "best_state")}
+        content = io.BytesIO()
+        torch.save(state | {"order": json.dumps(self.order.bit_generator.state)}, content)
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(content.getvalue())
+
+    def load(self, path: Path, device: str) -> None:
+        """Go back to what was saved; a file that cannot be read is said and left aside."""
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+            warnings.warn(f"{path}: damaged checkpoint, training starts anew", stacklevel=3)
+            return
+        for name in ("network", "optimiser", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        for name in ("loss", "accuracy", "best", "best_epoch", "best_state"):
+            setattr(self, name, state[name])
+        self.order.bit_generator.state = json.loads(state["order"])
+
+
+def weights_checksum(network: SpikingNetwork) -> str:
+    """SHA-256 of all parameters, as bytes: equal if and only if two networks are equal to the bit."""
+    digest = hashlib.sha256()
+    for name, values in sorted(network.state_dict().items()):
+        digest.update(name.encode() + values.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _epoch(progress: Progress, data: Binned, config: TrainingConfig, device: str) -> float:
     """One pass over `data` in a new order; returns the mean loss."""
+    network, optimiser = progress.network, progress.optimiser
     total = 0.0
-    shuffled = order.permutation(len(data))
+    shuffled = progress.order.permutation(len(data))
     for start in range(0, len(data), config.batch):
         chosen = shuffled[start : start + config.batch]
         logits = network(to_tensor(data, chosen, device))
         loss = cross_entropy(logits, torch.from_numpy(data.labels[chosen]).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):  # silent neurons can hide a weight that is NaN
-            raise FloatingPointError("training diverged: loss or gradient is not a number; lower the learning rate")
+        slope = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        if not torch.isfinite(loss + slope):
+            raise RunFailed("training diverged: loss or gradient is not a number; lower the learning rate")
         optimiser.step()
         network.clamp_()
-        schedule.step()
+        progress.schedule.step()
         total += loss.item() * len(chosen)
     return total / len(data)
 
@@ -122,14 +193,12 @@ def to_tensor(data: Binned, chosen: np.ndarray, device: str) -> torch.Tensor:
     return torch.from_numpy(data.dense(chosen, dtype=np.float32)).to(device)
 
 
-@torch.no_grad()
-def predict(network: SpikingNetwork, data: Binned, device: str = "cpu", batch: int = 256) -> np.ndarray:
-    """Logits, float32 (n_samples, n_classes)."""
-    pieces = [
-        network(to_tensor(data, np.arange(start, min(start + batch, len(data))), device)).cpu().numpy()
-        for start in range(0, len(data), batch)
-    ]
-    return np.concatenate(pieces)
+class Evaluation(NamedTuple):
+    """Scores of a network on samples: balanced accuracy, mean cross-entropy, spikes a hidden neuron and sample."""
+
+    accuracy: float
+    loss: float
+    hidden_rates: list[float]
 
 
 def decide(logits: np.ndarray) -> np.ndarray:
@@ -138,8 +207,14 @@ def decide(logits: np.ndarray) -> np.ndarray:
     return np.where((logits == best).sum(axis=1) == 1, logits.argmax(axis=1), -1)
 
 
-def evaluate(network: SpikingNetwork, data: Binned, device: str = "cpu") -> tuple[float, float]:
-    """Balanced accuracy and mean cross-entropy on `data`."""
-    logits = predict(network, data, device)
-    loss = cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.labels)).item()
-    return balanced_accuracy(decide(logits), data.labels), loss
+@torch.no_grad()
+def evaluate(network: SpikingNetwork, data: Binned, device: str = "cpu", batch: int = 256) -> Evaluation:
+    """Score a network on `data`, `batch` samples at a time."""
+    logits, rates = [], []
+    for start in range(0, len(data), batch):
+        chosen = np.arange(start, min(start + batch, len(data)))
+        logits.append(network(to_tensor(data, chosen, device)).cpu())
+        rates.append(len(chosen) * np.array(network.hidden_rates, np.float64))
+    loss = cross_entropy(torch.cat(logits), torch.from_numpy(data.labels)).item()
+    accuracy = balanced_accuracy(decide(torch.cat(logits).numpy()), data.labels)
+    return Evaluation(accuracy, loss, (sum(rates) / len(data)).tolist())

@@ -2,7 +2,7 @@
 
 `python -m lib tune` draws `TRIALS` settings for each arm from that arm's grid, trains one network each on the norm
 variant (the perceptron on counts: on whole, for norm leaves it nothing), and keeps the best by balanced accuracy on
-the validation voices. The test part is never opened. All trials and winners are written to `lib/tuned.json`.
+the validation voices. The test part is never opened. All trials and winners are written to `lib/experiments/tuned.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .experiments import ARMS, CHOSEN, COUNT_MLP, CountSettings, Run, Settings, preset
+from .experiments.arms import ARMS, CHOSEN, COUNT_MLP, CountSettings, Settings
+from .experiments.presets import SPEECH, SpeechSize, size_of
+from .experiments.speech import SpeechRun
 from .files import write_atomically
 from .runs import run_all
 
@@ -47,22 +49,28 @@ def trials(arm: str, n: int = TRIALS) -> list[Settings | CountSettings]:
     return [points[i] for i in order[:n]]
 
 
-def tune(arms: list[str], jobs: int | None = None, preset_name: str = "quick") -> dict:
+def _trial(arm: str, settings: Settings | CountSettings, size: SpeechSize) -> SpeechRun:
+    """Trained on norm (the perceptron on counts: on whole) and scored on clean validation samples alone."""
+    variant = "whole" if arm == COUNT_MLP else "norm"
+    return SpeechRun(
+        "digits", variant, arm, SEED, settings, size.epochs, size.samples, size.hidden,
+        test_perturbations=(), parts=("validation",),
+    )  # fmt: skip
+
+
+def tune(arms: list[str], jobs: int | None = None, preset: str = "quick") -> dict:
     """Train all trials of the arms on the synthetic digits, and choose.
 
     Returns:
         {"chosen": {arm: settings}, "trials": {arm: [{settings, validation}]}}; validation is the balanced accuracy.
     """
-    size = preset(preset_name)
+    size = size_of(preset, SPEECH)
     drawn = [(arm, settings) for arm in arms for settings in trials(arm)]
-    runs = [
-        Run("digits", "whole" if arm == COUNT_MLP else "norm", arm, SEED, settings, size.epochs, size.samples, size.hidden)
-        for arm, settings in drawn
-    ]
-    results = run_all(runs, jobs=jobs, score_test=False, label="trials")
+    outcomes = run_all([_trial(arm, settings, size) for arm, settings in drawn], jobs=jobs, label="trials")
     table: dict[str, list[dict]] = {arm: [] for arm in arms}
-    for (arm, settings), result in zip(drawn, results, strict=True):
-        table[arm].append(asdict(settings) | {"validation": result["validation"]["clean"]})
+    for (arm, settings), outcome in zip(drawn, outcomes, strict=True):
+        accuracy = outcome.result["scores"][0]["accuracy"] if outcome.result else 0.0  # a failed trial never wins
+        table[arm].append(asdict(settings) | {"validation": accuracy})
     best = {arm: max(rows, key=lambda row: row["validation"]) for arm, rows in table.items()}
     chosen = {arm: {k: v for k, v in row.items() if k != "validation"} for arm, row in best.items()}
     return {"chosen": chosen, "trials": table}

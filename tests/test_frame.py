@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from packaging.utils import canonicalize_name
 from lib import __main__ as command_line
 from lib import experiments, notebooks, progress
 from lib.data.speech import DATA_SETS
+from lib.experiments import presets
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -68,7 +70,8 @@ def test_conda_environment_installs_the_same_lock():
 def test_every_dependency_says_what_it_is_for():
     """Each dependency in pyproject.toml has a comment."""
     lines = re.findall(r'^  "[a-z0-9-]+[<>=].*$', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert len(lines) == len(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+    optional = PROJECT["optional-dependencies"]
+    assert len(lines) == len(PROJECT["dependencies"] + optional["test"] + optional["cluster"])
     assert [line for line in lines if "# used " not in line] == []
 
 
@@ -84,9 +87,10 @@ def test_citation_names_the_paper():
 def test_presets_are_the_same_everywhere():
     """Command line, announced minutes, experiments and run_all.sh know the same presets and data sets."""
     script = (ROOT / "run_all.sh").read_text()
-    assert tuple(experiments.PRESETS) == tuple(notebooks.MINUTES) == command_line.PRESETS
+    assert tuple(presets.SPEECH) == experiments.PRESETS == tuple(notebooks.MINUTES) == command_line.PRESETS
     assert f"--preset {'|'.join(command_line.PRESETS)} " in script
     assert command_line.DATA == tuple(DATA_SETS)
+    assert command_line.EXPERIMENTS == tuple(experiments.EXPERIMENTS)
     assert f"--data {'|'.join(DATA_SETS)} " in script
 
 
@@ -158,6 +162,7 @@ def checkout(tmp_path) -> Checkout:
         (["--data", "fsdd", "--data-dir", "nowhere"], "'nowhere'"),
         (["--data-dir", "path"], "--data fsdd"),
         (["--device", "tpu"], "'tpu'"),
+        (["--scheduler", "here"], "'here'"),
         (["--fast"], "--fast"),
         (["everything"], "everything"),
         (["7"], "7"),
@@ -165,6 +170,7 @@ def checkout(tmp_path) -> Checkout:
         (["0", "figures"], "figures"),
         (["figures", "--preset", "huge"], "'huge'"),
         (["figures", "--device", "cpu"], "--device"),
+        (["figures", "--scheduler", "tcp://a:1"], "--scheduler"),
         (["figures", "0"], "0"),
     ],
 )
@@ -274,7 +280,7 @@ def test_python_m_lib_lists_what_can_be_done():
     """Without a word, as a process: every command with a line of help, exit 0."""
     done = subprocess.run([sys.executable, "-m", "lib"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.findall(r"^ {4}(\w+)\s+\w", done.stdout, re.M) == ["notebooks", "figures", "tune", "data"]
+    assert re.findall(r"^ {4}(\w+)\s+\w", done.stdout, re.M) == list(command_line.COMMANDS)
 
 
 def test_convert_command_writes_spikes(tmp_path, capsys):
@@ -289,35 +295,42 @@ def test_convert_command_writes_spikes(tmp_path, capsys):
 def test_failed_and_interrupted_runs_have_their_own_codes(monkeypatch, capsys):
     """A run that fails exits 1, an interrupted one 130, both with one line."""
     lines = []
-    for error, code in ((RuntimeError("voice 3 could not be made"), 1), (KeyboardInterrupt(), 130)):
+    full = OSError(28, "No space left on device", "x.json")
+    for error, code in ((RuntimeError("voice 3 could not be made"), 1), (full, 1), (KeyboardInterrupt(), 130)):
 
         def raising(args, error=error):
             raise error
 
-        monkeypatch.setattr(command_line, "_run", raising)
+        monkeypatch.setitem(command_line.COMMANDS, "figures", raising)
         assert command_line.main(["figures"]) == code
         lines.append(capsys.readouterr().err)
     assert lines[0] == "error: voice 3 could not be made\n"
-    assert lines[1].startswith("interrupted; ") and lines[1].count("\n") == 1
+    assert lines[1] == "error: [Errno 28] No space left on device: 'x.json'\n"
+    assert lines[2].startswith("interrupted; ") and lines[2].count("\n") == 1
 
 
 # Progress, and the tests' own rules
 
 
-def test_progress_in_logs_is_a_line_now_and_then(capsys):
-    """At the start, then at most every 10 s with the time left, and at the end, whatever the clock says."""
-    now = [100.0]
-    with progress.progress(5, "networks", "run", clock=lambda: now[0]) as bar:
-        for seconds, n in ((4, 0), (8, 0), (0, 1), (9, 1), (51, 1), (68, 1), (3, 1)):
-            now[0] += seconds
-            bar.update(n)
-    assert capsys.readouterr().out.splitlines() == [
-        "networks: 0/5 runs",
-        "networks: 1/5 runs, 0:12 elapsed, about 0:48 left",
-        "networks: 3/5 runs, 1:12 elapsed, about 0:48 left",
-        "networks: 4/5 runs, 2:20 elapsed, about 0:35 left",
-        "networks: 5/5 runs, 2:23 elapsed",
-    ]
+def test_progress_in_logs_is_a_line_now_and_then(monkeypatch, capsys):
+    """At the start, every LINE_EVERY seconds although nothing has ended, and at the end."""
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.05)
+    with progress.progress(5, "networks", "run") as bar:
+        time.sleep(0.4)
+        bar.update(5)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "networks: 0/5 runs" and lines[-1] == "networks: 5/5 runs, 0:00 elapsed"
+    assert 2 <= len(lines[1:-1]) <= 8 and set(lines[1:-1]) <= {f"networks: {n}/5 runs, 0:00 elapsed" for n in (0, 5)}
+    time.sleep(0.1)
+    assert capsys.readouterr().out == ""  # nothing after the end
+
+
+def test_progress_tells_the_time_left():
+    """Pieces that are left take as long as those that are done; without any, there is no guess."""
+    bar = progress.progress(5, "networks", "run")
+    assert bar.line(61) == "networks: 0/5 runs, 1:01 elapsed"
+    bar._done = 3
+    assert bar.line(72) == "networks: 3/5 runs, 1:12 elapsed, about 0:48 left"
 
 
 def test_progress_is_silent_when_there_is_nothing_to_do(capsys):

@@ -1,80 +1,267 @@
-"""Every run is computed once, stored whole, and named by everything that decides its numbers."""
+"""Every run is computed once, stored whole, verified when read, and named by everything that decides its numbers."""
+
+from __future__ import annotations
 
 import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from toy import ToyRun
 
 from lib import runs
-from lib.experiments import Run, Settings
-from lib.runs import key_of, run_all
+from lib.errors import InputError
+from lib.experiments.arms import Settings
+from lib.experiments.speech import Perturbation, SpeechRun
+from lib.runs import Job, canonical, checksum, key_of, run_all
 
-RUN = Run("digits", "norm", "no_delays", 0, Settings(60.0, 1.0, 2e-3), 1, 100, (8, 8))
+ROOT = Path(__file__).parents[1]
+SPEECH = SpeechRun("digits", "norm", "no_delays", 0, Settings(60.0, 1.0, 2e-3), 1, 100, (8, 8))
+ONE = ToyRun(0, epochs=1)
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"seed": 1}, {"variant": "whole"}, {"settings": Settings(60.0, 1.0, 1e-3)}, {"epochs": 2}, {"hidden": (8, 9)}],
+    [
+        {"seed": 1},
+        {"variant": "whole"},
+        {"data": "fsdd"},
+        {"settings": Settings(60.0, 1.0, 1e-3)},
+        {"epochs": 2},
+        {"hidden": (8, 9)},
+        {"train_perturbation": Perturbation("jitter", 1.0)},
+        {"test_perturbations": ()},
+        {"parts": ("validation",)},
+    ],
 )
 def test_any_change_gives_another_name(changed):
-    """A run that would give other numbers has another key; scoring test or not too."""
-    assert key_of(replace(RUN, **changed), True) != key_of(RUN, True)
-    assert key_of(RUN, False) != key_of(RUN, True)
-    assert key_of(replace(RUN), True) == key_of(RUN, True)
+    """A run that would give other numbers has another key; an equal run has the same."""
+    assert key_of(replace(SPEECH, **changed)) != key_of(SPEECH) == key_of(replace(SPEECH))
 
 
-def test_results_version_is_part_of_the_name(monkeypatch):
-    """Raising the results version makes every stored result old."""
-    before = key_of(RUN, True)
+def test_name_holds_version_data_and_type(monkeypatch):
+    """Another results version, other data, or another type of run with the same fields: another key."""
+    before = key_of(ONE)
+    assert key_of(replace(ONE, data="abd")) != before
+    other = type("OtherRun", (ToyRun,), {})
+    assert key_of(other(0, epochs=1)) != before
     monkeypatch.setattr(runs, "RESULTS_VERSION", runs.RESULTS_VERSION + 1)
-    assert key_of(RUN, True) != before
+    assert key_of(ONE) != before
+
+
+def test_speech_data_are_part_of_the_name(monkeypatch, tmp_path):
+    """A shipped file that changes changes its list of checksums, and with it every key."""
+    from lib.data import shipped
+
+    before = key_of(SPEECH)
+    (tmp_path / shipped.CHECKSUMS).write_text((shipped.FOLDER / shipped.CHECKSUMS).read_text().replace("a", "b", 1))
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    assert key_of(SPEECH) != before
 
 
 @pytest.fixture
-def counted(monkeypatch):
-    """Replace training by a function that counts its calls."""
-    calls = []
-
-    def perform(run, data_dir, device, score_test):
-        calls.append(run.seed)
-        return {"validation": {"clean": run.seed / 10}}
-
-    monkeypatch.setattr(runs, "perform", perform)
-    return calls
+def log(tmp_path, monkeypatch):
+    """A function that lists the epochs each seed was trained for, in order."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    monkeypatch.setenv("TOY_LOG", str(folder))
+    return lambda: {int(f.name): f.read_text().split() for f in sorted(folder.iterdir()) if f.name.isdigit()}
 
 
-def test_a_run_is_computed_once(tmp_path, counted):
-    """The second call reads the store; a new run beside old ones is the only one computed; order is kept."""
-    some = [replace(RUN, seed=s) for s in (3, 1, 2)]
-    first = run_all(some, jobs=1, store=tmp_path)
-    assert [r["validation"]["clean"] for r in first] == [0.3, 0.1, 0.2] and sorted(counted) == [1, 2, 3]
-    again = run_all([replace(RUN, seed=4), *some], jobs=1, store=tmp_path)
-    assert again[1:] == first and sorted(counted) == [1, 2, 3, 4]
+def test_a_run_is_computed_once(tmp_path, log):
+    """The second call reads the store, a run asked for twice is computed once, order is kept."""
+    some = [ToyRun(seed, epochs=1) for seed in (3, 1, 3)]
+    first = run_all(some, jobs=1, store=tmp_path / "store")
+    assert [o.key for o in first] == [key_of(r) for r in some] and first[0] == first[2] != first[1]
+    again = run_all([ToyRun(4, epochs=1), *some], jobs=1, store=tmp_path / "store")
+    assert again[1:] == first
+    assert log() == {seed: ["0", "0"] for seed in (1, 3, 4)}
 
 
-@pytest.mark.parametrize("damage", ["", '{"result": {"valid', "{}", "\x00\x01"])
-def test_a_damaged_result_is_said_and_made_again(tmp_path, counted, damage):
-    """A truncated or empty file gives one warning and is computed again, whole."""
-    run_all([RUN], jobs=1, store=tmp_path)
-    path = tmp_path / f"{key_of(RUN, True)}.json"
-    path.write_text(damage)
-    with pytest.warns(UserWarning, match="damaged"):
-        result = run_all([RUN], jobs=1, store=tmp_path)
-    assert result == [{"validation": {"clean": 0.0}}] and counted == [0, 0]
-    assert json.loads(path.read_text())["result"] == result[0]
+def test_changed_config_or_data_is_computed_again(tmp_path, log):
+    """One more epoch or another checksum of the data: both runs exist afterwards."""
+    for run in (ONE, replace(ONE, epochs=2), replace(ONE, data="xyz")):
+        run_all([run], jobs=1, store=tmp_path / "store")
+    assert log() == {0: ["0", "0"] + ["0", "0", "1"] + ["0", "0"]}
+    assert len(list((tmp_path / "store").iterdir())) == 3
 
 
-def test_finished_runs_survive_a_failing_one(tmp_path, monkeypatch):
-    """When a run fails, those before it stay stored and nothing half-written is left."""
+def test_what_is_stored(tmp_path):
+    """Type and fields, result, and about: time, memory, device, threads, versions, commit; and no checkpoint."""
+    (outcome,) = run_all([ONE], jobs=1, store=tmp_path)
+    (path,) = tmp_path.iterdir()
+    stored = json.loads(path.read_text())
+    assert stored["run"]["type"] == "ToyRun" and stored["run"]["fields"]["epochs"] == 1
+    assert stored["result"] == outcome.result and len(outcome.result["weights"]) == 64
+    assert stored["about"].keys() == {"seconds", "peak_mb", "device", "threads", "versions", "commit"}
+    assert stored["about"]["device"] == "cpu" and stored["about"]["peak_mb"] > 50
+    assert stored["checksum"] == checksum([stored["result"], None])
 
-    def perform(run, data_dir, device, score_test):
-        if run.seed == 2:
-            raise FloatingPointError("diverged")
-        return {"seed": run.seed}
 
-    monkeypatch.setattr(runs, "perform", perform)
-    with pytest.raises(FloatingPointError):
-        run_all([replace(RUN, seed=s) for s in (0, 1, 2)], jobs=1, store=tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        f"{key_of(replace(RUN, seed=s), True)}.json" for s in (0, 1)
+def edited(path: Path) -> str:
+    """The stored text with a better score, as somebody might write it."""
+    stored = json.loads(path.read_text())
+    stored["result"]["accuracy"] = [1.0]
+    return json.dumps(stored)
+
+
+@pytest.mark.parametrize("damage", [lambda p: "", lambda p: p.read_text()[:-40], lambda p: "{}", lambda p: "[1]", edited])
+def test_a_damaged_result_is_said_and_made_again(tmp_path, damage):
+    """Empty, truncated, edited: one warning, and the same result is computed again."""
+    (first,) = run_all([ONE], jobs=1, store=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_text(damage(path))
+    with pytest.warns(UserWarning, match="damaged, computing it again") as warned:
+        (again,) = run_all([ONE], jobs=1, store=tmp_path)
+    assert len(warned) == 1
+    assert again.result == first.result == json.loads(path.read_text())["result"]
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("failed", "seed 0 is silent"), ("nan", "not a finite number")])
+def test_a_failed_run_is_stored_as_failed(tmp_path, outcome, reason):
+    """Silence or a NaN: no result but the reason, said once a call, and not tried again."""
+    both = [ToyRun(0, outcome=outcome), ONE]
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=f"1 of 2 runs have no score, for example: .*{reason}"):
+            failed, good = run_all(both, jobs=1, store=tmp_path)
+        assert failed.result is None and reason in failed.failed
+        assert good.failed is None and good.result["accuracy"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_json_has_one_form():
+    """Order of keys does not matter; not-a-number is refused."""
+    assert canonical({"b": 1, "a": [1.5]}) == '{"a":[1.5],"b":1}'
+    with pytest.raises(ValueError):
+        canonical(float("inf"))
+
+
+# Interruptions
+
+SWEEP = [ToyRun(seed, epochs=6) for seed in range(3)]
+PROGRAM = (
+    "import sys; from pathlib import Path; from toy import ToyRun; from lib.runs import run_all\n"
+    "o = run_all([ToyRun(s, epochs=6) for s in range(3)], jobs=2, store=Path(sys.argv[1]), scheduler=sys.argv[2] or None)"
+)
+
+
+def start(store: Path, scheduler: str = "", program: str = PROGRAM, **variables: str) -> subprocess.Popen:
+    """The sweep in a process of its own, the first of its group."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"} | variables
+    command = [sys.executable, "-c", program, str(store), scheduler]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> list[dict]:
+    """Results of the sweep in one go, in this process."""
+    return [o.result for o in run_all(SWEEP, jobs=1, store=tmp_path_factory.mktemp("whole"))]
+
+
+def test_killed_sweep_goes_on_to_the_same_bits(tmp_path, log, uninterrupted):
+    """SIGKILL to everything in mid-run: finished runs are kept, the others go on from their epoch, same results."""
+    store = tmp_path / "store"
+    job = start(store, TOY_DIES="none")
+    while sum(len(epochs) for epochs in log().values()) < 12:  # some epochs of several runs
+        time.sleep(0.01)
+        assert job.poll() is None
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    done = {key_of(r) for r in SWEEP if (store / f"{key_of(r)}.json").exists()}
+    before = log()
+    outcomes = run_all(SWEEP, jobs=2, store=store)
+    assert [o.result for o in outcomes] == uninterrupted
+    after = log()
+    for run in SWEEP:
+        new = after[run.seed][len(before.get(run.seed, [])) :]
+        if key_of(run) in done:
+            assert new == []
+        elif run.seed in before and len(before[run.seed]) > 2:  # it was past an epoch: that one is not repeated
+            assert new[0] == "0" and int(new[1]) >= int(before[run.seed][-1]) - 1 > -1
+    assert sorted(p.suffix for p in store.iterdir()) == [".json"] * 3
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path, uninterrupted):
+    """No file may grow beyond 200 bytes: one clear error, no half file; with space again the sweep goes on."""
+    (first,) = run_all(SWEEP[:1], jobs=1, store=tmp_path)
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    program = (
+        "import sys; from lib import __main__, runs; from pathlib import Path; from toy import ToyRun\n"
+        "go = lambda args: runs.run_all([ToyRun(s, epochs=6) for s in range(3)], jobs=1, store=Path(sys.argv[1]))\n"
+        "__main__.COMMANDS['figures'] = go; sys.exit(__main__.main(['figures']))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, preexec_fn=limit
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: \[Errno 27\] File too large: '{tmp_path}/\w+.checkpoint'\n", done.stderr), done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == [f"{first.key}.json"]
+    assert [o.result for o in run_all(SWEEP, jobs=1, store=tmp_path)] == uninterrupted
+
+
+def test_a_folder_that_cannot_be_used_is_said(tmp_path):
+    """The store's place is a file: the error names it; nothing else happens."""
+    (tmp_path / "store").write_text("")
+    with pytest.raises(OSError, match="store"):
+        run_all([ONE], jobs=1, store=tmp_path / "store")
+
+
+# A cluster
+
+
+def test_a_scheduler_that_is_not_there_is_said(tmp_path):
+    """One line with the remedy: install, or start it."""
+    with pytest.raises(InputError, match="--scheduler: .*(missing|does not answer)"):
+        run_all([ONE], store=tmp_path, scheduler="tcp://127.0.0.1:1")
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A dask scheduler and two workers, each a process of its own, on this machine; gives the address.
+
+    The worker that has got to epoch 3 of seed 1 dies by SIGKILL there, once.
+    """
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install '.[cluster]'")
+    (tmp_path / "log").mkdir()
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("TOY_DIES", "1:3")
+    place = tmp_path / "scheduler.json"
+    module, common = [sys.executable, "-m"], ["--scheduler-file", str(place), "--host", "127.0.0.1", "--no-dashboard"]
+    commands = [[*module, "distributed.cli.dask_scheduler", *common, "--port", "0"]]
+    commands += 2 * [[*module, "distributed.cli.dask_worker", *common, "--nthreads", "1", "--no-nanny"]]
+    with (tmp_path / "cluster.log").open("w") as output:
+        started = [subprocess.Popen(c, stdout=output, stderr=output, cwd=tmp_path) for c in commands]
+    while not place.exists() or not place.read_text():
+        time.sleep(0.05)
+        assert started[0].poll() is None, (tmp_path / "cluster.log").read_text()
+    yield json.loads(place.read_text())["address"]
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(timeout=20)
+
+
+def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path, cluster, uninterrupted):
+    """Scheduler and two workers as processes; one is killed in mid-run: nothing is lost, not a bit differs."""
+    job = start(tmp_path / "store", cluster)
+    _, error = job.communicate(timeout=120)
+    assert job.returncode == 0, error
+    assert (tmp_path / "log" / "died").exists()
+    assert (tmp_path / "log" / "1").read_text().split() == ["0", "0", "1", "2", "3", "0", "3", "4", "5"]
+    stored = [json.loads((tmp_path / "store" / f"{key_of(run)}.json").read_text())["result"] for run in SWEEP]
+    assert stored == uninterrupted

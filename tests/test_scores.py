@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lib.scores import balanced_accuracy, gain, retention, summary
+from lib.scores import balanced_accuracy, retention
 
 
 def test_balanced_accuracy_weighs_classes_equally():
@@ -32,21 +32,3 @@ def test_retention():
     assert retention(0.65, 0.05, 0.05) == 0.0
     assert retention(0.45, 0.15, 0.05) == pytest.approx(0.25)
     assert math.isnan(retention(0.05, 0.05, 0.05))
-
-
-TABLE = [
-    {"variant": "norm", "part": part, "arm": arm, "seed": seed, "clean": clean, "reversed": 0.1, "samples": 10}
-    for part in ("validation", "test")
-    for arm, seed, clean in (("a", 0, 0.5), ("a", 1, 0.6), ("b", 1, 0.4), ("b", 0, 0.2))
-]
-
-
-def test_gain_pairs_seeds():
-    """Differences are taken seed by seed, in the order of seeds, whatever the order of records."""
-    assert gain(TABLE, "norm", "test", "a", over="b") == pytest.approx([0.3, 0.2])
-
-
-def test_summary_prints_means():
-    """One line an arm: mean as spoken, mean reversed, and the range of retention over seeds."""
-    line = summary(TABLE, "norm", "validation", 20)[0]
-    assert "55.0% as spoken" in line and "10.0% reversed" in line and "retention 0.09 to 0.11" in line

@@ -2,36 +2,27 @@
 
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from samples import random_binned
+from toy import CONFIG, order_task
 
-from lib import experiments, train, tune
+from lib import runs, train, tune
 from lib.baselines import CountMLP
 from lib.data import audit, speech
 from lib.data.events import Binned
-from lib.experiments import COUNT_MLP, CountSettings, Run, Settings
+from lib.errors import RunFailed
+from lib.experiments import arms
+from lib.experiments.arms import COUNT_MLP, CountSettings, Settings
+from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, part_of, training_samples
 from lib.network import NetworkConfig
-from lib.train import TrainingConfig
-
-
-def order_task(seed: int, n: int = 128) -> Binned:
-    """Two units, one spike each; class = which fires first. Counts are equal."""
-    rng = np.random.default_rng(seed)
-    labels, first = rng.integers(0, 2, n), rng.integers(0, 10, n)
-    bins = np.stack([first + np.where(labels == 0, 0, 5), first + np.where(labels == 0, 5, 0)], axis=1)
-    return Binned(
-        bins.ravel().astype(np.uint16), np.tile([0, 1], n).astype(np.uint16), np.arange(n + 1) * 2,
-        labels, np.zeros(n, int), ("a", "b"), 2, 20, 0.014,
-    )  # fmt: skip
-
-
-CONFIG = NetworkConfig(
-    n_inputs=2, n_classes=2, bin_width_ms=14, input_rate=0.05, hidden=(12, 12), delays="trained", delay_init_bins=8,
-    weight_scale=2.0,
-)  # fmt: skip
+from lib.perturb import reverse
+from lib.runs import Job
+from lib.train import Evaluation, TrainingConfig
 
 
 def test_training_learns_an_order_and_keeps_the_best_epoch():
@@ -39,8 +30,7 @@ def test_training_learns_an_order_and_keeps_the_best_epoch():
     validation = order_task(1)
     trained = train.train(CONFIG, TrainingConfig(12, 32, lr=1e-2), lambda epoch: order_task(2, 256), validation, seed=0)
     assert trained.validation_accuracy[trained.best_epoch] == max(trained.validation_accuracy) > 0.9
-    accuracy, _ = train.evaluate(trained.network, validation)
-    assert accuracy == trained.validation_accuracy[trained.best_epoch]
+    assert train.evaluate(trained.network, validation).accuracy == trained.validation_accuracy[trained.best_epoch]
 
 
 def test_the_best_epoch_is_copied_not_referred_to(monkeypatch):
@@ -50,7 +40,7 @@ def test_the_best_epoch_is_copied_not_referred_to(monkeypatch):
 
     def evaluate(network, data, device="cpu"):
         snapshots.append([w.detach().clone() for w in network.weights])
-        return next(scores), 1.0
+        return Evaluation(next(scores), 1.0, [1.0, 1.0])
 
     monkeypatch.setattr(train, "evaluate", evaluate)
     trained = train.train(CONFIG, TrainingConfig(4, 32), lambda epoch: order_task(2), order_task(1), seed=0)
@@ -63,7 +53,7 @@ def test_same_seed_same_weights_in_fresh_processes():
     """Two fresh processes, same seed: the same bytes of weights; another seed: others."""
     code = (
         "import hashlib, sys, torch; torch.set_num_threads(1); sys.path.insert(0, 'tests')\n"
-        "from test_train import CONFIG, order_task, train, TrainingConfig\n"
+        "from toy import CONFIG, order_task, train; from lib.train import TrainingConfig\n"
         "t = train.train(CONFIG, TrainingConfig(2, 32), lambda e: order_task(2), order_task(1), seed=int(sys.argv[1]))\n"
         "print(hashlib.sha256(b''.join(p.detach().numpy().tobytes() for p in t.network.parameters())).hexdigest())"
     )
@@ -78,7 +68,7 @@ def test_a_diverged_loss_stops_training():
     """A weight that is not a number ends training with an error, not with a score."""
     data = order_task(0)
     config = NetworkConfig(**(CONFIG.__dict__ | {"weight_scale": float("nan")}))
-    with pytest.raises(FloatingPointError, match="diverged"):
+    with pytest.raises(RunFailed, match="diverged"):
         train.train(config, TrainingConfig(1), lambda epoch: data, data, seed=0)
 
 
@@ -87,7 +77,7 @@ def test_ties_decide_nothing():
     assert train.decide(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 2.0], [3.0, 1.0, 2.0]])).tolist() == [-1, -1, 0]
 
 
-RUN = Run("digits", "norm", "trained_wide", 0, Settings(60.0, 1.0, 2e-3, 20.0, 0.3), 1, 60, (8, 8))
+RUN = SpeechRun("digits", "norm", "trained_wide", 0, Settings(60.0, 1.0, 2e-3, 20.0, 0.3), 1, 60, (8, 8))
 
 
 @pytest.fixture
@@ -108,12 +98,12 @@ def opened(monkeypatch):
 @pytest.mark.parametrize("arm", ["no_delays", "trained_wide", "fixed_small"])
 def test_training_never_opens_the_test_part(opened, arm):
     """`fit`, and `perform` without test scores, open training and validation voices only."""
-    run = Run(**(RUN.__dict__ | {"arm": arm}))
-    experiments.fit(run)
+    run = replace(RUN, **{"arm": arm})
+    fit(run, Job())
     assert set(opened) == {"train", "validation"}
-    result = experiments.perform(run, score_test=False)
-    assert set(opened) == {"train", "validation"} and "test" not in result
-    experiments.perform(run)
+    result = replace(run, parts=("validation",)).perform(Job())
+    assert set(opened) == {"train", "validation"} and {score["part"] for score in result["scores"]} == {"validation"}
+    run.perform(Job())
     assert "test" in opened
 
 
@@ -121,47 +111,130 @@ def test_tuning_never_opens_the_test_part(opened, monkeypatch, tmp_path):
     """The whole search of settings, all arms, reads training and validation voices only."""
     monkeypatch.setattr(tune, "TRIALS", 1)
     monkeypatch.setattr(tune, "trials", lambda arm: tune.grid(arm)[:1])
-    monkeypatch.setattr("lib.runs.STORE", tmp_path)
-    monkeypatch.setattr(tune, "run_all", lambda runs, **k: [experiments.perform(r, score_test=k["score_test"]) for r in runs])
-    outcome = tune.tune([COUNT_MLP, *experiments.ARMS], preset_name="smoke")
+    monkeypatch.setattr(runs, "STORE", tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a network of the smoke size may be silent
+        outcome = tune.tune([COUNT_MLP, *arms.ARMS], jobs=1, preset="smoke")
     assert set(opened) == {"train", "validation"}
-    assert set(outcome["chosen"]) == {COUNT_MLP, *experiments.ARMS}
+    assert set(outcome["chosen"]) == {COUNT_MLP, *arms.ARMS}
+
+
+def checkpointed(path, epochs, stop=None):
+    """Train on the order task; with `stop`, be interrupted when that epoch's samples are asked for."""
+
+    def samples(epoch):
+        if epoch == stop:
+            raise KeyboardInterrupt
+        return order_task(10 + epoch)
+
+    return train.train(CONFIG, TrainingConfig(epochs, 32, lr=1e-2), samples, order_task(1), seed=0, checkpoint=path)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])
+def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, stop):
+    """Weights, curves and best epoch equal those without an interruption, wherever it came; no code is in the file."""
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    whole = checkpointed(None, 6)
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        checkpointed(path, 6, stop)
+    assert len(torch.load(path, weights_only=True)["loss"]) == stop
+    again = checkpointed(path, 6)
+    assert train.weights_checksum(again.network) == train.weights_checksum(whole.network)
+    assert (again.loss, again.validation_accuracy) == (whole.loss, whole.validation_accuracy)
+    assert again.best_epoch == whole.best_epoch
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000])
+def test_a_damaged_checkpoint_is_said_and_left_aside(tmp_path, monkeypatch, size):
+    """Cut at any length, the file gives one warning and training starts anew, to the same bits."""
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    path = tmp_path / "run.checkpoint"
+    whole = checkpointed(path, 2)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.warns(UserWarning, match="damaged checkpoint, training starts anew"):
+        again = checkpointed(path, 2)
+    assert train.weights_checksum(again.network) == train.weights_checksum(whole.network)
+
+
+def test_weights_checksum_sees_every_bit():
+    """One unit in the last place of one delay changes it."""
+    network = train.SpikingNetwork(CONFIG, torch.Generator().manual_seed(0))
+    before = train.weights_checksum(network)
+    with torch.no_grad():
+        network.delays[1][3] = torch.nextafter(network.delays[1][3], torch.tensor(9.0))
+    assert train.weights_checksum(network) != before
+
+
+def test_hidden_rates_are_of_all_samples(opened):
+    """Rates do not depend on how samples are put into batches."""
+    network = train.SpikingNetwork(CONFIG, torch.Generator().manual_seed(0))
+    data = order_task(0, 100)
+    whole, parts = (train.evaluate(network, data, batch=size) for size in (100, 33))
+    np.testing.assert_allclose(parts.hidden_rates, whole.hidden_rates, rtol=1e-6)
+    assert parts.accuracy == whole.accuracy and min(whole.hidden_rates) > 0
+
+
+def test_two_protocols(opened):
+    """Perturbed in training: every epoch and the validation samples are; else only what is scored at test."""
+    trained = replace(RUN, train_perturbation=REVERSED, test_perturbations=(REVERSED,))
+    clean = training_samples(RUN)(3)
+    assert (training_samples(trained)(3).bins == reverse(clean).bins).all() and (clean.bins != reverse(clean).bins).any()
+    ways = {
+        run.train_perturbation: [(s["part"], s["tested"]) for s in run.perform(Job())["scores"]] for run in (RUN, trained)
+    }
+    both = [(part, tested) for part in ("validation", "test") for tested in ("clean", "reverse")]
+    assert ways == {None: both, REVERSED: both}
+
+
+def test_training_on_reversed_samples_is_training_on_a_reversed_world(opened):
+    """A network trained and tested backwards scores what one trained and tested forwards scores on reversed parts."""
+    result = replace(RUN, train_perturbation=REVERSED).perform(Job())
+    network = fit(replace(RUN, train_perturbation=REVERSED), Job()).network
+    backwards = train.evaluate(network, reverse(part_of(RUN, "validation"))).accuracy
+    assert [s["accuracy"] for s in result["scores"] if (s["part"], s["tested"]) == ("validation", "reverse")] == [backwards]
+
+
+def test_unknown_perturbation_is_refused(opened):
+    """A name that `lib.perturb` does not know ends the run before training."""
+    with pytest.raises(ValueError, match="'shuffle' is unknown"):
+        fit(replace(RUN, train_perturbation=Perturbation("shuffle", 1.0)), Job())
 
 
 def test_a_silent_network_is_never_scored(opened):
     """Weights too small for a single spike: an error, not chance."""
-    run = Run(**(RUN.__dict__ | {"settings": Settings(60.0, 1e-6, 1e-9, 20.0, 0.0)}))
-    with pytest.raises(FloatingPointError, match="silent"):
-        experiments.perform(run)
+    run = replace(RUN, **{"settings": Settings(60.0, 1e-6, 1e-9, 20.0, 0.0)})
+    with pytest.raises(RunFailed, match="silent"):
+        run.perform(Job())
 
 
 def test_surviving_spikes_are_drawn_anew_each_epoch_and_fixed_in_held_out_parts(opened):
     """Training samples differ between epochs in their times, never in their counts; validation is one draw a seed."""
-    samples = experiments.training_samples(RUN)
+    samples = training_samples(RUN)
     one, two = samples(0), samples(1)
     assert (one.counts() == two.counts()).all() and (one.bins != two.bins).any()
     assert (samples(0).bins == one.bins).all()
-    assert (experiments.part_of(RUN, "validation").bins == experiments.part_of(RUN, "validation").bins).all()
-    other = Run(**(RUN.__dict__ | {"seed": 1}))
-    assert (experiments.part_of(other, "validation").bins != experiments.part_of(RUN, "validation").bins).any()
+    assert (part_of(RUN, "validation").bins == part_of(RUN, "validation").bins).all()
+    other = replace(RUN, **{"seed": 1})
+    assert (part_of(other, "validation").bins != part_of(RUN, "validation").bins).any()
 
 
 def test_counts_say_nothing_on_norm_and_much_on_whole(opened):
     """The perceptron on counts scores exactly chance on norm, and better than chance where counts tell the class."""
-    norm_run = Run("digits", "norm", COUNT_MLP, 0, CountSettings(16, 1e-3), 1, None, (8, 8))
-    result = experiments.perform(norm_run)
-    assert result["test"]["clean"] == result["validation"]["reversed"] == 0.25
-    telling = random_binned(seed=5, n_samples=200, n_units=4, rate=0.5)
-    kept = telling.units != telling.labels[np.repeat(np.arange(200), np.diff(telling.offsets))]
-    sample = np.repeat(np.arange(200), np.diff(telling.offsets))[kept]
-    offsets = np.searchsorted(sample, np.arange(201))
+    norm_run = SpeechRun("digits", "norm", COUNT_MLP, 0, CountSettings(16, 1e-3), 1, None, (8, 8))
+    result = norm_run.perform(Job())
+    assert [score["accuracy"] for score in result["scores"]] == [0.25] * 4
+    telling = random_binned(seed=5, n_samples=2000, n_units=4, rate=0.5)
+    kept = telling.units != telling.labels[np.repeat(np.arange(2000), np.diff(telling.offsets))]
+    sample = np.repeat(np.arange(2000), np.diff(telling.offsets))[kept]
+    offsets = np.searchsorted(sample, np.arange(2001))
     told = Binned(**(telling.__dict__ | {"bins": telling.bins[kept], "units": telling.units[kept], "offsets": offsets}))
     assert CountMLP(16, 1e-3, 0).fit(told).score(told) > 0.95
 
 
 def test_audit_finds_a_leak_and_passes_norm(opened):
     """Counts are at exactly chance on norm; on whole, where a unit's count is the label, the probe finds it."""
-    one, two = (experiments.part_of(RUN, part) for part in ("train", "validation"))
+    one, two = (part_of(RUN, part) for part in ("train", "validation"))
     assert audit.counts_are_equal(two) and not audit.counts_are_equal(speech.load("digits", "validation"))
     rows = {row["feature"]: row for row in audit.audit(one, two)}
     assert rows["counts"]["accuracy"] == rows["total count"]["accuracy"] == rows["active set"]["accuracy"] == 0.25
@@ -173,20 +246,20 @@ def test_audit_finds_a_leak_and_passes_norm(opened):
 
 def test_every_arm_has_the_same_budget():
     """Each arm is given TRIALS different settings of its own grid (all, where the grid is smaller)."""
-    for arm in (COUNT_MLP, *experiments.ARMS):
+    for arm in (COUNT_MLP, *arms.ARMS):
         drawn = tune.trials(arm)
         assert len(set(drawn)) == len(drawn) == min(tune.TRIALS, len(tune.grid(arm)))
         assert set(drawn) <= set(tune.grid(arm)) and drawn == tune.trials(arm)
 
 
 def test_committed_settings_are_the_winners_of_the_committed_trials():
-    """`lib/tuned.json` holds, for each arm, the trial with the best validation score, and all its trials."""
+    """`lib/experiments/tuned.json` holds, for each arm, the trial with the best validation score, and all its trials."""
     import json
 
-    stored = json.loads(experiments.CHOSEN.read_text())
+    stored = json.loads(arms.CHOSEN.read_text())
     for arm, rows in stored["trials"].items():
         best = max(rows, key=lambda row: row["validation"])
         assert {**stored["chosen"][arm], "validation": best["validation"]} == best
-        settings = [experiments.settings_type(arm)(**{k: v for k, v in row.items() if k != "validation"}) for row in rows]
+        settings = [arms.settings_type(arm)(**{k: v for k, v in row.items() if k != "validation"}) for row in rows]
         assert settings == tune.trials(arm)
-    assert set(stored["chosen"]) == {COUNT_MLP, *experiments.ARMS}
+    assert set(stored["chosen"]) == {COUNT_MLP, *arms.ARMS}

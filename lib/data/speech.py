@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files import sha256_of
 from . import fsdd, shipped
 from .digits import cache_dir
 from .events import BIN_WIDTH_PAPER, Binned, bin_events
@@ -72,3 +73,10 @@ def minimum(data: str, data_dir: str | None = None) -> MinimumCounts:
 def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned, Dropped]:
     """The samples of a part that both variants use, and what was dropped for having too few spikes."""
     return keep_enough(load(data, part, data_dir), minimum(data, data_dir))
+
+
+def checksum(data: str) -> str:
+    """SHA-256 of the list of a data set's files with their checksums; reading verifies each file against it."""
+    if data not in DATA_SETS:
+        raise InputError(f"--data: {data!r} is not a data set; choose from {', '.join(DATA_SETS)}")
+    return sha256_of(shipped.FOLDER / shipped.CHECKSUMS if data == "digits" else fsdd.MANIFEST)

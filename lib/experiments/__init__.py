@@ -1,0 +1,91 @@
+"""The experiments, by name: which runs each consists of, and how to compute it.
+
+| experiment | question |
+|---|---|
+| `timing_alone` | can speech be read from timing alone; what do delays, and training them, add? |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .. import runs as store
+from ..data import speech as speech_data
+from ..errors import InputError
+from ..runs import Job, Outcome, Run, key_of, pick_device, read, run_all
+from ..tables import Table, provenance_of
+from . import plans
+from .presets import PRESETS, size_of
+
+__all__ = ["EXPERIMENTS", "PRESETS", "Experiment", "compute", "stored"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What makes an experiment.
+
+    Attributes:
+        data: data sets that it can be done on.
+        plan: (data set, preset) -> its runs.
+        rows: (run, outcome) -> rows of its table.
+    """
+
+    data: tuple[str, ...]
+    plan: Callable[[str, str], list[Run]]
+    rows: Callable[[Run, Outcome], list[dict]]
+
+
+EXPERIMENTS = {
+    "timing_alone": Experiment(speech_data.DATA_SETS, plans.timing_alone, plans.speech_rows),
+}
+
+
+def _plan(name: str, data: str, preset: str) -> list[Run]:
+    """The runs of an experiment. Raises InputError for an unknown name, data set or preset."""
+    if name not in EXPERIMENTS:
+        raise InputError(f"experiment: {name!r} is not known; choose from {', '.join(EXPERIMENTS)}")
+    if data not in EXPERIMENTS[name].data:
+        raise InputError(f"--data: {name} is not done on {data!r}; choose from {', '.join(EXPERIMENTS[name].data)}")
+    size_of(preset, dict.fromkeys(PRESETS))
+    return EXPERIMENTS[name].plan(data, preset)
+
+
+def compute(name: str, data: str, preset: str, data_dir: str | None = None, device: str = "cpu", **how) -> Table:
+    """Do an experiment: compute the runs that the store lacks, and make the table.
+
+    Args:
+        name: a key of EXPERIMENTS.
+        data: data set.
+        preset: "smoke", "quick", "full" or "paper".
+        data_dir: recordings or files of the data set, where it needs them.
+        device: "auto", "cpu" or "cuda".
+        how: `jobs`, `store`, `scheduler` of `lib.runs.run_all`.
+
+    Raises:
+        InputError: unknown name, data set, preset or device; recordings are missing.
+    """
+    runs = _plan(name, data, preset)
+    job = Job(data_dir or None, pick_device(device))
+    return _table(name, data, preset, runs, run_all(runs, job, label=name.replace("_", " "), **how))
+
+
+def stored(name: str, data: str, preset: str) -> Table:
+    """The table of an experiment whose runs are all in the store; nothing is computed.
+
+    Raises:
+        InputError: some are not.
+    """
+    runs = _plan(name, data, preset)
+    outcomes = [read(store.STORE / f"{key_of(run)}.json") for run in runs]
+    missing = sum(outcome is None for outcome in outcomes)
+    if missing:
+        command = f"python -m lib run {name} --data {data} --preset {preset}"
+        raise InputError(f"{name}: {missing} of {len(runs)} runs are not in the store; compute them with `{command}`")
+    return _table(name, data, preset, runs, outcomes)
+
+
+def _table(name: str, data: str, preset: str, runs: list[Run], outcomes: list[Outcome]) -> Table:
+    rows = [row for pair in zip(runs, outcomes, strict=True) for row in EXPERIMENTS[name].rows(*pair)]
+    provenance = provenance_of(outcomes, [row["seed"] for row in rows], runs[0].data_checksum())
+    return Table(name, data, preset, rows, provenance)

@@ -1,0 +1,188 @@
+"""One training on speech: which network, which data, what is perturbed in training and at test.
+
+Two protocols are one mechanism. *Trained at the level*: `train_perturbation` is drawn anew in each epoch, and the
+same perturbation is among `test_perturbations`. *Clean-trained*: there is none in training. Their conclusions differ.
+Test voices are opened only by `SpeechRun.perform`, after training has ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import perturb
+from ..baselines import CountMLP
+from ..data import speech
+from ..data.events import Binned
+from ..data.variants import norm
+from ..errors import RunFailed
+from ..network import NetworkConfig
+from ..runs import Job
+from ..train import Trained, TrainingConfig, evaluate, train, weights_checksum
+from .arms import ARMS, COUNT_MLP, CountSettings, Settings
+
+DELAY_CAP_BINS = 64  # paper: 64 for SHD
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A change of spike times (`lib.perturb.apply`); its level in that perturbation's unit."""
+
+    name: str
+    level: float
+
+
+REVERSED = Perturbation("reverse", 1.0)  # whole samples; the level says nothing
+CLEAN = None
+
+
+@dataclass(frozen=True)
+class SpeechRun:
+    """One training, and what it is scored on. Its fields are its identity.
+
+    Attributes:
+        data: a data set of `lib.data.speech`.
+        variant: "whole" or "norm".
+        arm: a key of ARMS, or COUNT_MLP.
+        seed: varies weights, order of samples, surviving spikes, and perturbations. The same seed draws the same
+            spikes and perturbations whatever the arm, so seeds are pairs.
+        settings: tuned ones.
+        epochs, samples, hidden: as in `lib.experiments.presets.SpeechSize`.
+        train_perturbation: of the training samples and of the validation samples that choose the best epoch.
+        test_perturbations: scored beside the clean samples.
+        parts: scored after training.
+    """
+
+    data: str
+    variant: str
+    arm: str
+    seed: int
+    settings: Settings | CountSettings
+    epochs: int
+    samples: int | None
+    hidden: tuple[int, int]
+    train_perturbation: Perturbation | None = CLEAN
+    test_perturbations: tuple[Perturbation, ...] = (REVERSED,)
+    parts: tuple[str, ...] = ("validation", "test")
+
+    def data_checksum(self) -> str:
+        """Of the files that the data set consists of."""
+        return speech.checksum(self.data)
+
+    def perform(self, job: Job) -> dict:
+        """Train once, then score on validation and (once, at the end) on test voices.
+
+        Returns:
+            n_classes; `scores`, one a part and perturbation (see `_scores`); of a network also hidden rates, curves,
+            number of trained parameters and the checksum of the final weights.
+
+        Raises:
+            RunFailed: training diverged, or the network is silent on what it was trained for.
+        """
+        if self.arm == COUNT_MLP:
+            samples = training_samples(self, job.data_dir)(0)
+            model = CountMLP(self.settings.hidden, self.settings.weight_decay, self.seed).fit(samples)
+            return {"n_classes": len(samples.keys), "scores": self._scores(lambda data: (model.score(data), None), job)}
+        trained = fit(self, job)
+        network = trained.network
+
+        def score(data: Binned) -> tuple[float, list[float]]:
+            evaluation = evaluate(network, data, job.device)
+            return evaluation.accuracy, evaluation.hidden_rates
+
+        return {
+            "n_classes": network.config.n_classes,
+            "scores": self._scores(score, job),
+            "best_epoch": trained.best_epoch,
+            "loss": trained.loss,
+            "validation_accuracy": trained.validation_accuracy,
+            "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "weights": weights_checksum(network),
+        }
+
+    def _scores(self, score: Callable[[Binned], tuple[float, list[float] | None]], job: Job) -> list[dict]:
+        """A record a part and perturbation: accuracy (balanced), hidden rates (spikes a neuron and sample), samples.
+
+        A silent hidden layer would be scored as chance: its accuracy is None instead.
+        """
+        records = []
+        for part in self.parts:
+            for change in (CLEAN, *self.test_perturbations):
+                data = part_of(self, part, job.data_dir, change)
+                accuracy, rates = score(data)
+                silent = rates is not None and min(rates) == 0.0
+                if silent and change == self.train_perturbation:
+                    raise RunFailed(f"{self.arm} on {self.variant}, seed {self.seed}: a hidden layer is silent")
+                tested, level = (change.name, change.level) if change else ("clean", 0.0)
+                records.append(
+                    {
+                        "part": part, "tested": tested, "level": level, "samples": len(data),
+                        "accuracy": None if silent else accuracy, "hidden_rates": rates,
+                    }  # fmt: skip
+                )
+        return records
+
+
+def training_samples(run: SpeechRun, data_dir: str | None = None) -> Callable[[int], Binned]:
+    """Epoch -> the training samples of that epoch: variant and perturbation drawn anew."""
+    data, _ = speech.eligible(run.data, "train", data_dir)
+    if run.samples is not None:
+        data = data.select(np.linspace(0, len(data) - 1, run.samples).astype(np.int64))
+
+    def samples(epoch: int) -> Binned:
+        drawn = variant_of(run, data, "train", data_dir, epoch)
+        return perturbed(run, drawn, "train", run.train_perturbation, epoch)
+
+    return samples
+
+
+def fit(run: SpeechRun, job: Job) -> Trained:
+    """Train the network of a run; opens the training and validation parts only."""
+    samples = training_samples(run, job.data_dir)
+    validation = part_of(run, "validation", job.data_dir, run.train_perturbation)
+    training = TrainingConfig(run.epochs, lr=run.settings.lr, delay_lr=run.settings.delay_lr)
+    config = network_config(run, samples(0))
+    return train(config, training, samples, validation, run.seed, job.device, job.checkpoint)
+
+
+def network_config(run: SpeechRun, example: Binned) -> NetworkConfig:
+    """The network of a run for data like `example`."""
+    arm, settings = ARMS[run.arm], run.settings
+    return NetworkConfig(
+        n_inputs=example.n_units,
+        hidden=run.hidden,
+        n_classes=len(example.keys),
+        bin_width_ms=example.bin_width * 1e3,
+        tau_ms=settings.tau_ms,
+        delays=arm.delays,
+        delay_init_bins=settings.delay_init_bins,
+        delay_cap_bins=DELAY_CAP_BINS,
+        weight_scale=settings.weight_scale,
+        input_rate=len(example.bins) / (len(example) * example.n_bins * example.n_units),
+    )
+
+
+def variant_of(run: SpeechRun, data: Binned, part: str, data_dir: str | None, epoch: int = 0) -> Binned:
+    """`data` as the run's variant; which spikes survive norm depends on seed, part and epoch."""
+    if run.variant == "whole":
+        return data
+    rng = np.random.default_rng([run.seed, speech.PARTS.index(part), epoch])
+    return norm(data, speech.minimum(run.data, data_dir), rng)
+
+
+def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | None, epoch: int = 0) -> Binned:
+    """`data`, perturbed; the draw depends on seed, part, perturbation, level and epoch, not on the arm."""
+    if change is CLEAN:
+        return data
+    words = f"{run.seed} {part} {change.name} {change.level!r} {epoch}"
+    rng = np.random.default_rng(list(hashlib.sha256(words.encode()).digest()))
+    return perturb.apply(change.name, data, change.level, rng)
+
+
+def part_of(run: SpeechRun, part: str, data_dir: str | None = None, change: Perturbation | None = CLEAN) -> Binned:
+    """A part in the run's variant, perturbed, the same in every epoch."""
+    data, _ = speech.eligible(run.data, part, data_dir)
+    return perturbed(run, variant_of(run, data, part, data_dir), part, change)

@@ -1,0 +1,50 @@
+"""Figures: drawn from tables of results, in one style, saved with where their numbers come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+from ..errors import InputError
+from ..tables import published
+from . import speech
+from .saving import folder, read_provenance, save_figure
+from .speech import draw_raster, draw_timing_alone
+from .style import LOOKS, MM, NARROW, WIDE, apply_style
+
+__all__ = [
+    "DRAWERS", "LOOKS", "MM", "NARROW", "WIDE", "apply_style", "draw_raster", "draw_timing_alone", "folder",
+    "read_provenance", "redraw", "save_figure",
+]  # fmt: skip
+
+# experiment -> name of a figure -> how its rows are drawn
+DRAWERS = {"timing_alone": {"timing_alone": speech.draw_timing_alone}}
+
+
+def redraw(data: str | None = None, preset: str | None = None) -> list[Path]:
+    """Draw every figure from the published results, without computing anything.
+
+    Args:
+        data, preset: only these; None: all.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: there is nothing to draw.
+    """
+    apply_style()
+    matplotlib.use("Agg")
+    paths = []
+    for table in published():
+        if data not in (None, table.data) or preset not in (None, table.preset):
+            continue
+        for name, draw in DRAWERS[table.experiment].items():
+            fig = draw(table.rows)
+            paths += save_figure(fig, name, table)
+            plt.close(fig)
+    if not paths:
+        raise InputError("results/published: nothing there for this choice; run ./run_all.sh, then python -m lib publish")
+    return paths

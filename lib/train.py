@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from .data.events import Binned
+from .kernels.spikes import SpikeList
 from .network import NetworkConfig, SpikingNetwork
 from .scores import balanced_accuracy
 
@@ -103,7 +104,7 @@ def _epoch(network, data, config, optimiser, schedule, order, device) -> float:
     shuffled = order.permutation(len(data))
     for start in range(0, len(data), config.batch):
         chosen = shuffled[start : start + config.batch]
-        logits = network(to_tensor(data, chosen, device))
+        logits = network(batch_of(data, chosen))
         loss = cross_entropy(logits, torch.from_numpy(data.labels[chosen]).to(device))
         if not torch.isfinite(loss):
             raise FloatingPointError("training diverged: the loss is not a number; lower the learning rate")
@@ -117,16 +118,17 @@ def _epoch(network, data, config, optimiser, schedule, order, device) -> float:
     return total / len(data)
 
 
-def to_tensor(data: Binned, chosen: np.ndarray, device: str) -> torch.Tensor:
-    """Dense spikes (len(chosen), n_bins, n_units), float32."""
-    return torch.from_numpy(data.dense(chosen, dtype=np.float32)).to(device)
+def batch_of(data: Binned, chosen: np.ndarray) -> SpikeList:
+    """The spikes of these samples as a network takes them: lists, never dense."""
+    samples = data.select(chosen)
+    return SpikeList.of_events(samples.bins, samples.units, samples.offsets, data.n_bins, data.n_units)
 
 
 @torch.no_grad()
 def predict(network: SpikingNetwork, data: Binned, device: str = "cpu", batch: int = 256) -> np.ndarray:
     """Logits, float32 (n_samples, n_classes)."""
     pieces = [
-        network(to_tensor(data, np.arange(start, min(start + batch, len(data))), device)).cpu().numpy()
+        network(batch_of(data, np.arange(start, min(start + batch, len(data))))).cpu().numpy()
         for start in range(0, len(data), batch)
     ]
     return np.concatenate(pieces)

@@ -29,6 +29,7 @@ SOURCES = (
     "lib/data/**/*.py",
     "lib/experiments/**/*.py",
     "lib/*network.py",
+    "lib/neurons.py",
     "lib/surrogate.py",
     "lib/train.py",
     "lib/perturb.py",

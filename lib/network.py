@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from . import kernels
-from .surrogate import SLOPE
+from .kernels.spikes import SpikeList
+from .neurons import LIF
 
 HIDDEN_RATE = 0.05  # spikes a bin that the initialisation expects of a hidden neuron
 
@@ -35,7 +36,7 @@ class NetworkConfig:
         weight_scale: s.d. of a membrane potential before training, in thresholds.
         input_rate: mean spikes of an input neuron a bin, which the initialisation counts on.
         readout: "membrane" (mean potential of leaky integrators that never spike) or "count" (spikes of LIF neurons).
-        slope: of the surrogate gradient.
+        neuron: the hidden neurons, but for their time constant.
         backend: of `lib.kernels`.
     """
 
@@ -51,7 +52,7 @@ class NetworkConfig:
     delay_cap_bins: float = 64.0
     weight_scale: float = 1.0
     readout: str = "membrane"
-    slope: float = SLOPE
+    neuron: LIF = LIF()
     backend: str = "auto"
 
     def __post_init__(self) -> None:
@@ -89,34 +90,33 @@ class SpikingNetwork(nn.Module):
                 self.delays.append(nn.Parameter(start, requires_grad=config.delays == "trained"))
         self.hidden_rates: list[float] = []
 
-    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: SpikeList | torch.Tensor) -> torch.Tensor:
         """Evidence for each class.
 
         Every delay lengthens the simulation by as many bins as the slowest axon needs, so that no spike is lost. The
         read-out is divided by the bins of the data, not of the simulation: a silent tail does not dilute it.
 
         Args:
-            spikes: (batch, time, n_inputs), 0 or 1.
+            batch: spikes of the inputs: lists, or (batch, time, n_inputs), 0 or 1.
 
         Returns:
             (batch, n_classes).
         """
-        run = kernels.choose(self.config.backend, spikes.device)
-        n_bins = spikes.shape[1]
-        rates = []
-        for layer in range(2):
-            delays, n_steps = None, None
-            if self.delays:
-                delays = self.delays[layer]
-                n_steps = spikes.shape[1] + math.ceil(delays.detach().max().item())
-            current = run.synapse(spikes, self.weights[layer], delays, n_steps)
-            spikes = run.lif(current, self.decay, self.config.slope)
-            rates.append(spikes.detach().sum(1).mean().item())
+        weight = self.weights[0]
+        run, neuron = kernels.choose(self.config.backend, weight.device), self.config.neuron
+        n_bins = n_steps = batch.shape[1]
+        spikes, rates = run.encode(batch, weight), []
+        for layer, n in enumerate(self.config.hidden):
+            delays = self.delays[layer] if self.delays else None
+            if delays is not None:
+                n_steps += math.ceil(delays.detach().max().item())
+            spikes = run.layer(spikes, self.weights[layer], delays, weight.new_full((n,), self.decay), neuron, n_steps)
+            rates.append(run.counts(spikes).detach().mean().item())
         self.hidden_rates = rates
-        evidence = run.synapse(spikes, self.weights[2])
         if self.config.readout == "count":
-            return run.lif(evidence, self.decay, self.config.slope).sum(1)
-        return run.leaky_integrator(evidence, self.readout_decay).sum(1) / n_bins
+            decay = weight.new_full((self.config.n_classes,), self.decay)
+            return run.counts(run.layer(spikes, self.weights[2], None, decay, neuron, n_steps))
+        return run.summed_potential(spikes, self.weights[2], self.readout_decay) / n_bins
 
     def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:
         """Parameters for an optimiser: weights with `lr`, trained delays with their own `delay_lr` (bins a step)."""

@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from .data.events import Binned
 from .errors import RunFailed
 from .files import write_atomically
+from .kernels.spikes import SpikeList
 from .network import NetworkConfig, SpikingNetwork
 from .scores import balanced_accuracy
 
@@ -174,7 +175,7 @@ def _epoch(progress: Progress, data: Binned, config: TrainingConfig, device: str
     shuffled = progress.order.permutation(len(data))
     for start in range(0, len(data), config.batch):
         chosen = shuffled[start : start + config.batch]
-        logits = network(to_tensor(data, chosen, device))
+        logits = network(batch_of(data, chosen))
         loss = cross_entropy(logits, torch.from_numpy(data.labels[chosen]).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -188,9 +189,10 @@ def _epoch(progress: Progress, data: Binned, config: TrainingConfig, device: str
     return total / len(data)
 
 
-def to_tensor(data: Binned, chosen: np.ndarray, device: str) -> torch.Tensor:
-    """Dense spikes (len(chosen), n_bins, n_units), float32."""
-    return torch.from_numpy(data.dense(chosen, dtype=np.float32)).to(device)
+def batch_of(data: Binned, chosen: np.ndarray) -> SpikeList:
+    """The spikes of these samples as a network takes them: lists, never dense."""
+    samples = data.select(chosen)
+    return SpikeList.of_events(samples.bins, samples.units, samples.offsets, data.n_bins, data.n_units)
 
 
 class Evaluation(NamedTuple):
@@ -213,7 +215,7 @@ def evaluate(network: SpikingNetwork, data: Binned, device: str = "cpu", batch: 
     logits, rates = [], []
     for start in range(0, len(data), batch):
         chosen = np.arange(start, min(start + batch, len(data)))
-        logits.append(network(to_tensor(data, chosen, device)).cpu())
+        logits.append(network(batch_of(data, chosen)).cpu())
         rates.append(len(chosen) * np.array(network.hidden_rates, np.float64))
     loss = cross_entropy(torch.cat(logits), torch.from_numpy(data.labels)).item()
     accuracy = balanced_accuracy(decide(torch.cat(logits).numpy()), data.labels)

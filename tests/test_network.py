@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from lib.kernels import naive
 from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd
+from lib.neurons import LIF
 
 CONFIG = NetworkConfig(
     n_inputs=12, n_classes=3, bin_width_ms=10, input_rate=0.1, hidden=(9, 7), weight_scale=2.0, delay_init_bins=6
@@ -42,7 +43,7 @@ def test_membrane_readout_is_the_mean_potential():
     """Evidence equals the network written out: two LIF layers, then leaky integrators summed over time / bins."""
     network, spikes = make(), some_spikes()
     decay, (w1, w2, w3) = math.exp(-10 / 60), network.weights
-    hidden = naive.lif(naive.lif(spikes @ w1.T, decay) @ w2.T, decay)
+    hidden = naive.lif(naive.lif(spikes @ w1.T, decay, LIF()) @ w2.T, decay, LIF())
     expected = naive.leaky_integrator(hidden @ w3.T, decay).sum(1) / 20
     assert torch.allclose(network(spikes), expected, atol=1e-5)
     assert network.hidden_rates[1] == pytest.approx(hidden.sum(1).mean().item())

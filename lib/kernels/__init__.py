@@ -1,6 +1,6 @@
 """The operations of a spiking network, and which implementation runs them.
 
-`naive` is the specification (plain torch, any device); `cpu` gives the same numbers from compiled scans.
+`naive` is the specification (plain torch, any device); `cpu` gives the same numbers from event-driven compiled scans.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BACKENDS = ("auto", "naive", "cpu")
 
 
 def choose(backend: str, device: torch.device | str) -> ModuleType:
-    """The module that holds `synapse`, `lif` and `leaky_integrator` for tensors on `device`.
+    """The module that holds `encode`, `layer`, `counts` and `summed_potential` for tensors on `device`.
 
     Args:
         backend: "naive", "cpu", or "auto": cpu for CPU tensors, naive elsewhere.

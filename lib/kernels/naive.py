@@ -1,6 +1,7 @@
 """The specification: every operation in plain torch, to be read, on any device and in any float type.
 
-Tensors are (batch, time, neurons). Gradients are autograd's own; the fast kernels are tested against these.
+Spikes are (batch, time, neurons), or (networks, batch, time, neurons) with one leading axis more on weights, delays
+and decays. Gradients are autograd's own; the fast kernels are tested against these.
 """
 
 from __future__ import annotations
@@ -8,91 +9,120 @@ from __future__ import annotations
 import torch
 
 from .. import surrogate
+from ..neurons import LIF
+from .spikes import SpikeList
 
 
 class Spike(torch.autograd.Function):
     """1 where the membrane potential reaches threshold; backward: the surrogate derivative."""
 
     @staticmethod
-    def forward(ctx, distance: torch.Tensor, slope: float) -> torch.Tensor:
+    def forward(ctx, distance: torch.Tensor, slope: float, name: str) -> torch.Tensor:
         ctx.save_for_backward(distance)
-        ctx.slope = slope
+        ctx.slope, ctx.name = slope, name
         return (distance >= 0).to(distance.dtype)
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (distance,) = ctx.saved_tensors
-        return grad * surrogate.derivative(distance, ctx.slope), None
+        return grad * surrogate.derivative(distance, ctx.slope, ctx.name), None, None
 
 
-def synapse(
-    spikes: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor | None = None, n_steps: int | None = None
+def encode(batch: SpikeList | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Input spikes as the other operations take them, of the type and on the device of `like`."""
+    return batch.dense(like) if isinstance(batch, SpikeList) else batch.to(like)
+
+
+def layer(
+    spikes: torch.Tensor,
+    weight: torch.Tensor,
+    delays: torch.Tensor | None,
+    decay: torch.Tensor,
+    neuron: LIF,
+    n_steps: int,
 ) -> torch.Tensor:
-    """Synaptic current of a layer: delayed spikes times weights.
+    """Delayed spikes, times weights, into neurons.
 
     Args:
         spikes: (batch, time, presynaptic).
         weight: (postsynaptic, presynaptic).
-        delays: (presynaptic,), bins, see `delay_spikes`; None: no delays.
-        n_steps: length of the output (with delays).
+        delays: (presynaptic,), bins, see `delay_spikes`; None: no delays, n_steps = time.
+        decay: of the membrane, exp(-bin width / membrane time constant), (postsynaptic,).
+        neuron: the rest of its description.
+        n_steps: length of the output.
 
     Returns:
-        (batch, n_steps or time, postsynaptic).
+        Spikes, 0 or 1, (batch, n_steps, postsynaptic).
     """
     if delays is not None:
-        spikes = delay_spikes(spikes, delays, n_steps)
-    return spikes @ weight.T
+        spikes = delay_spikes(spikes, delays, n_steps, neuron.delays)
+    return lif(spikes @ weight.mT, decay, neuron)
 
 
-def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int) -> torch.Tensor:
+def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int, mode: str = "linear") -> torch.Tensor:
     """Axonal delays: neuron n's spikes arrive `delays[n]` bins later.
 
     With d = k + a, k whole and 0 <= a < 1, a spike in bin t arrives as 1 - a in bin t + k and a in bin t + k + 1
-    (linear interpolation), which makes the output differentiable in d. What would arrive at `n_steps` or later is lost.
+    (linear interpolation), which makes the output differentiable in d. Mode "whole" moves by k bins and keeps that
+    gradient at a = 0: SLAYER's. What would arrive at `n_steps` or later is lost.
 
     Args:
         spikes: (batch, time, neurons).
         delays: (neurons,), bins, >= 0.
         n_steps: length of the output.
+        mode: "linear" or "whole".
     """
-    batch, steps, neurons = spikes.shape
+    *leading, steps, neurons = spikes.shape
     whole = delays.detach().floor()
-    late = delays - whole
-    padded = torch.cat([spikes.new_zeros(batch, 1, neurons), spikes, spikes.new_zeros(batch, 1, neurons)], 1)
-    source = torch.arange(n_steps, device=spikes.device)[:, None] - whole.long()  # (n_steps, neurons)
-    now = (source.clamp(-1, steps) + 1).expand(batch, -1, -1)
-    before = ((source - 1).clamp(-1, steps) + 1).expand(batch, -1, -1)
-    return (1 - late) * padded.gather(1, now) + late * padded.gather(1, before)
+    late = (delays - whole if mode == "linear" else delays - delays.detach()).unsqueeze(-2).unsqueeze(-2)
+    blank = spikes.new_zeros(*leading, 1, neurons)
+    padded = torch.cat([blank, spikes, blank], -2)
+    source = torch.arange(n_steps, device=spikes.device)[:, None] - whole.long().unsqueeze(-2)  # (n_steps, neurons)
+    now, before = ((source - lag).clamp(-1, steps).unsqueeze(-3) + 1 for lag in (0, 1))
+    now, before = (padded.gather(-2, index.expand(*leading, -1, -1)) for index in (now, before))
+    return (1 - late) * now + late * before
 
 
-def lif(current: torch.Tensor, decay: float, slope: float = surrogate.SLOPE) -> torch.Tensor:
-    """Leaky integrate-and-fire neurons with one state, threshold 1 and reset to zero.
-
-    v[t] = decay * v[t-1] * (1 - s[t-1]) + I[t] and s[t] = 1 if v[t] >= 1 else 0. No gradient flows through the reset.
+def lif(current: torch.Tensor, decay: torch.Tensor | float, neuron: LIF) -> torch.Tensor:
+    """Spikes of leaky integrate-and-fire neurons, see `lib.neurons.LIF`.
 
     Args:
-        current: (batch, time, neurons).
-        decay: exp(-bin width / membrane time constant).
-        slope: of the surrogate gradient.
+        current: synaptic input, (batch, time, neurons).
+        decay: exp(-bin width / membrane time constant), (neurons,) or a number.
 
     Returns:
         Spikes, 0 or 1, like `current`.
     """
-    potential = torch.zeros_like(current[:, 0])
-    spiked = torch.zeros_like(potential)
+    if isinstance(decay, torch.Tensor):
+        decay = decay.unsqueeze(-2)
+    filtered = torch.zeros_like(current[..., 0, :])
+    after = torch.zeros_like(filtered)
     spikes = []
-    for now in current.unbind(1):
-        potential = decay * potential * (1 - spiked.detach()) + now
-        spiked = Spike.apply(potential - 1, slope)
+    for now in current.unbind(-2):
+        filtered = neuron.synaptic_decay * filtered + now
+        potential = decay * after + filtered
+        spiked = Spike.apply(potential - 1, neuron.slope, neuron.surrogate)
+        reset = spiked if neuron.reset_gradient else spiked.detach()
+        after = potential - reset * (potential if neuron.reset == "zero" else 1)
         spikes.append(spiked)
-    return torch.stack(spikes, 1)
+    return torch.stack(spikes, -2)
 
 
 def leaky_integrator(current: torch.Tensor, decay: float) -> torch.Tensor:
     """Membrane potential without threshold, v[t] = decay * v[t-1] + I[t]; (batch, time, neurons)."""
-    potential = torch.zeros_like(current[:, 0])
+    potential = torch.zeros_like(current[..., 0, :])
     potentials = []
-    for now in current.unbind(1):
+    for now in current.unbind(-2):
         potential = decay * potential + now
         potentials.append(potential)
-    return torch.stack(potentials, 1)
+    return torch.stack(potentials, -2)
+
+
+def summed_potential(spikes: torch.Tensor, weight: torch.Tensor, decay: float) -> torch.Tensor:
+    """Membrane potentials of leaky integrators, summed over time: (batch, postsynaptic)."""
+    return leaky_integrator(spikes @ weight.mT, decay).sum(-2)
+
+
+def counts(spikes: torch.Tensor) -> torch.Tensor:
+    """Spikes of every neuron, summed over time: (batch, neurons)."""
+    return spikes.sum(-2)

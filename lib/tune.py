@@ -21,14 +21,14 @@ from .experiments.speech import SpeechRun
 from .files import write_atomically
 from .runs import run_all
 
-TRIALS = 12
+TRIALS = 16
 SEED = 1000  # of the drawn trials; the trials' networks use seed 1000 too, figures use 0, 1, 2, ...
 TAU_MS = (20.0, 40.0, 60.0, 120.0, 240.0)
 WEIGHT_SCALE = (0.25, 0.5, 1.0)
-LR = (4e-3, 8e-3, 16e-3)
+LR = (8e-3, 16e-3, 32e-3)
 WIDE_BINS = (20.0, 40.0, 60.0)
-DELAY_LR = (0.1, 0.3, 1.0)
-SMALL_DELAY_LR = (0.3, 1.0, 2.0)  # from below one bin, delays have 40 bins to travel in some 400 steps
+DELAY_LR = (0.03, 0.1, 0.3)
+SMALL_DELAY_LR = (0.1, 0.3, 1.0)  # from below one bin, delays have 40 bins to travel in some 450 steps
 
 
 def grid(arm: str) -> list[Settings | CountSettings]:

@@ -50,8 +50,8 @@ class CoincidenceTask:
             raise InputError(f"overlap: {self.overlap} is not a share; give 0 to 1")
         if self.design not in ("paper", "matched"):
             raise InputError(f"design: {self.design!r} is not known; choose paper or matched")
-        if self.n_windows < 2 or self.n_windows % 2:
-            raise InputError(f"n_windows: {self.n_windows} cannot be halved; give an even number above 0")
+        if self.n_windows % 2 or not 2 <= self.n_windows <= 326:
+            raise InputError(f"n_windows: {self.n_windows} does not do; give an even number, 2 to 326 (65 s)")
 
 
 def active_units(overlap: float) -> tuple[np.ndarray, np.ndarray, float]:

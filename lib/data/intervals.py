@@ -42,10 +42,10 @@ class IntervalTask:
         design: "paper", "matched" or "comparison".
         duration_ms: of a sample.
         longest_ms: lags are 1 to this, ms.
-        pairs: fewest and most pairs of a sample (comparison: of each half of the channels). Paper design: spread over
-            channels at random, and None for the published 0.1 to 3 Hz in every channel. Other designs: any number
-            between is equally likely, and is dealt out evenly; fewest = most = multiple of the number of channels
-            gives every unit the same count in every sample.
+        pairs: fewest and most pairs of a sample. Paper design: spread over channels at random, and None for the
+            published 0.1 to 3 Hz in every channel. Other designs: any number between is equally likely and is dealt
+            out evenly (comparison: made even, half of it to each half of the channels); fewest = most = multiple of
+            10 gives every unit the same count in every sample.
 
     Raises:
         InputError: a value is not one of these, or does not fit the others.
@@ -62,6 +62,8 @@ class IntervalTask:
             raise InputError(f"code: {self.code!r} is not known; choose isi or ccisi")
         if self.design not in CLASS_NAMES:
             raise InputError(f"design: {self.design!r} is not known; choose from {', '.join(CLASS_NAMES)}")
+        if self.duration_ms > np.iinfo(np.uint16).max:
+            raise InputError(f"duration_ms: {self.duration_ms} ms are too many for bins of 1 ms; give up to 65,535")
         if not 4 <= self.longest_ms < self.duration_ms:
             raise InputError(f"longest_ms: {self.longest_ms} is no lag; give 4 to below {self.duration_ms}, the duration")
         if self.pairs is None and self.design != "paper":
@@ -190,10 +192,11 @@ def _balanced_samples(task: IntervalTask, n: int, rng) -> tuple[np.ndarray, np.n
         of_class = np.flatnonzero(classes == label)
         lags[labels == label] = allowed[rng.choice(of_class, (labels == label).sum())]
     total = rng.integers(task.pairs[0], task.pairs[1] + 1, n)[:, None]
-    n_dealt = N_CHANNELS // (task.groups[-1] + 1)  # both halves get the same
+    n_groups = allowed.shape[1]
+    n_dealt, share = N_CHANNELS // n_groups, -(-total // n_groups)  # each half gets the same
     rank = rng.permuted(np.tile(np.arange(n_dealt), (n, 1)), axis=1)
-    pairs = total // n_dealt + (rank < total % n_dealt)
-    return lags, np.tile(pairs, N_CHANNELS // n_dealt), labels
+    pairs = share // n_dealt + (rank < share % n_dealt)
+    return lags, np.tile(pairs, n_groups), labels
 
 
 @numba.njit(cache=True)

@@ -36,7 +36,8 @@ COUNT_KEEPING = sorted(set(LEVELS) - {"delete"})
 
 def random_events(seed, n_samples=6, n_units=4, n_spikes=40, longest=0.7):
     rng = np.random.default_rng(seed)
-    trains = [(np.sort(rng.uniform(0, longest, n_spikes)), rng.integers(0, n_units, n_spikes)) for _ in range(n_samples)]
+    times = np.sort(rng.uniform(0, longest, (n_samples, n_spikes)))
+    trains = list(zip(times, rng.integers(0, n_units, times.shape), strict=True))
     return Events.from_list(trains, [0] * n_samples, [0] * n_samples, ["word"], n_units=n_units)
 
 
@@ -159,7 +160,7 @@ def test_exact_relocation_draws_spikes_evenly():
 
 
 def test_relocated_spikes_are_uniform():
-    """At f = 1 events are uniform over the given duration (Kolmogorov-Smirnov), and bins over the grid (chi-square)."""
+    """At f = 1 events (Kolmogorov-Smirnov) and bins (chi-square) are uniform over the given duration."""
     data = random_events(4, n_samples=100, longest=0.1)
     moved = relocate(data, 1.0, np.random.default_rng(0), duration_ms=500)
     assert kstest(moved.times, "uniform", args=(0, 0.5)).pvalue > 1e-3
@@ -169,7 +170,7 @@ def test_relocated_spikes_are_uniform():
 
 
 def test_jitter_displacements_are_normal():
-    """Far from the edges displacements are N(0, s.d.): Kolmogorov-Smirnov on events, rounded to whole bins on a grid."""
+    """Displacements are N(0, s.d.) far from the edges: Kolmogorov-Smirnov; rounded to whole bins on a grid."""
     middle = Events.from_list([([0.5], [0])] * 4000, [0] * 4000, [0] * 4000, ["word"], n_units=1)
     moved = jitter(middle, 20.0, np.random.default_rng(0), duration_ms=1000)
     assert kstest(moved.times - 0.5, norm(scale=0.020).cdf).pvalue > 1e-3

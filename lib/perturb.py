@@ -74,9 +74,10 @@ def jitter_neurons(data: Spikes, sd_ms: float, rng: np.random.Generator, duratio
     if isinstance(data, Binned):
         shifts = np.rint(shifts)
     sample = _samples(data)
-    shifted, low, high = place + shifts[sample, data.units], low[sample], high[sample]
-    length = np.maximum(high - low, np.finfo(float).tiny)
-    outside = (shifted < low) | (shifted >= high) & (shifts[sample, data.units] != 0)
+    shift, low, high = shifts[sample, data.units], low[sample], high[sample]
+    shifted = place + shift
+    outside = (shifted < low) | ((shifted >= high) & (shift != 0))  # the last event itself lies at `high`
+    length = np.maximum(high - low, np.finfo(float).tiny)  # a lone event has a window of length 0
     return _with_places(data, np.where(outside, low + (shifted - low) % length, shifted))
 
 

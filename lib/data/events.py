@@ -152,6 +152,19 @@ class Binned:
         flat = np.bincount(sample * self.n_units + self.units, minlength=len(self) * self.n_units)
         return flat.reshape(len(self), self.n_units)
 
+    def events(self) -> Events:
+        """The same spikes in continuous time, in order of time: a spike in bin b at b * bin_width."""
+        order = np.lexsort((self.bins, np.repeat(np.arange(len(self)), np.diff(self.offsets))))
+        return Events(
+            times=self.bins[order] * self.bin_width,
+            units=self.units[order],
+            offsets=self.offsets,
+            labels=self.labels,
+            speakers=self.speakers,
+            keys=self.keys,
+            n_units=self.n_units,
+        )
+
     def dense(self, samples: Sequence[int] | np.ndarray, dtype: type = np.uint8) -> np.ndarray:
         """0/1 array (len(samples), n_bins, n_units) of `dtype`."""
         out = np.zeros((len(samples), self.n_bins, self.n_units), dtype)

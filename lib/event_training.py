@@ -88,7 +88,7 @@ def _epoch(network, data, config, optimiser, schedule, order) -> float:
 
 
 @torch.no_grad()
-def predict(network: EventNetwork, data: Events, batch: int = 1024) -> np.ndarray:
+def predict(network: EventNetwork, data: Events, batch: int = 256) -> np.ndarray:
     """Logits, (n_samples, n_classes)."""
     starts = range(0, len(data), batch)
     return np.concatenate([network(data.select(np.arange(i, min(i + batch, len(data))))).numpy() for i in starts])

@@ -55,6 +55,7 @@ def spike_counts(
     return _SpikeCounts.apply(weight, log_tau, delays, (times, units, offsets), slope)
 
 
+@torch.no_grad()
 def spike_times(
     times: np.ndarray,
     units: np.ndarray,
@@ -68,7 +69,6 @@ def spike_times(
     Returns:
         Sample (int64), time in ms (float64) and neuron (int64).
     """
-    weight, log_tau, delays = weight.detach(), log_tau.detach(), delays.detach()
     _, (_, _, spans, moments, _), _, potential, _ = _simulate((times, units, offsets), weight, log_tau, delays)
     moment, neuron = np.nonzero(potential >= 1)
     return np.searchsorted(spans, moment, side="right") - 1, moments[moment], neuron
@@ -77,10 +77,11 @@ def spike_times(
 def _simulate(trains, weight, log_tau, delays):
     """Weights by presynaptic unit, arrivals, decays and potentials (n_moments, neurons), counts (batch, neurons)."""
     arrived = _arrive(*trains, delays.numpy().astype(np.float64))
-    rows, gaps = np.ascontiguousarray(weight.numpy().T), arrived[-1].astype(weight.numpy().dtype)
-    decay = np.multiply.outer(gaps, -torch.exp(-log_tau).numpy())
-    np.exp(decay, out=decay)
-    potential = np.empty_like(decay)
+    rows, gaps, rates = np.ascontiguousarray(weight.numpy().T), arrived[-1], torch.exp(-log_tau).numpy()
+    # One block for both: the allocator keeps it for the next step, where two would go back to the system each time
+    decay, potential = np.empty((2, len(gaps), len(rates)), rows.dtype)
+    _exponents(gaps, rates, decay)
+    np.exp(decay, out=decay)  # numpy's is vectorised, numba's is not
     counts = np.zeros((len(trains[2]) - 1, len(log_tau)), rows.dtype)
     _forward(rows, *arrived[:3], decay, potential, counts)
     return rows, arrived, decay, potential, counts
@@ -121,6 +122,14 @@ def _arrive(times, units, offsets, delays):
         spans[b + 1] = m
     starts[m] = len(times)
     return sources, starts[: m + 1], spans, moments[:m], gaps[:m]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _exponents(gaps, rates, out):
+    for m in range(len(gaps)):
+        gap = rates.dtype.type(gaps[m])
+        for n in range(len(rates)):
+            out[m, n] = -gap * rates[n]
 
 
 @numba.njit(cache=True, error_model="numpy")

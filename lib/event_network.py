@@ -101,7 +101,7 @@ class EventNetwork(nn.Module):
             InputError: the events are not of `n_inputs` units.
         """
         if events.n_units != self.config.n_inputs:
-            raise InputError(f"n_inputs: {self.config.n_inputs}, but the events have {events.n_units} units; set it to that")
+            raise InputError(f"n_inputs: {self.config.n_inputs}, but the events have {events.n_units} units; they must agree")
         engine = ENGINES[self.config.backend]
         counts = engine.spike_counts(
             events.times * 1e3, events.units, events.offsets, self.weight, self.log_tau, self.delays, self.config.slope
@@ -110,7 +110,7 @@ class EventNetwork(nn.Module):
         return self.readout(counts * self.config.count_scale)
 
     def parameter_groups(self, lr: float, tau_lr: float, delay_lr: float) -> list[dict]:
-        """Trained parameters for an optimiser: weights, log time constants and delays (ms a step), each with its rate."""
+        """What is trained, for an optimiser: weights, log time constants and delays (ms), each with its own rate."""
         weights = [self.weight, *self.readout.parameters()]
         groups = (weights, lr), ([self.log_tau], tau_lr), ([self.delays], delay_lr)
         return [{"params": params, "lr": rate} for params, rate in groups if params[0].requires_grad]

@@ -54,7 +54,7 @@ def train_events(
         The network after the last epoch, and the mean loss of each epoch.
 
     Raises:
-        FloatingPointError: the loss is not a number.
+        FloatingPointError: the loss or its gradient is not a number.
     """
     network = EventNetwork(network_config, torch.Generator().manual_seed(seed))
     order = np.random.default_rng([seed, 1])
@@ -75,11 +75,11 @@ def _epoch(network, data, config, optimiser, schedule, order) -> float:
     for start in range(0, len(data), config.batch):
         batch = data.select(shuffled[start : start + config.batch])
         loss = cross_entropy(network(batch), torch.from_numpy(batch.labels))
-        if not torch.isfinite(loss):
-            raise FloatingPointError("training diverged: the loss is not a number; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([network.weight], config.clip)
+        norm = torch.nn.utils.clip_grad_norm_([network.weight], config.clip)
+        if not torch.isfinite(loss + norm):  # potentials that are not numbers never spike: the loss alone looks sound
+            raise FloatingPointError("training diverged: loss or gradient is not a number; lower the learning rate")
         optimiser.step()
         network.clamp_()
         schedule.step()

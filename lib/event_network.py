@@ -100,8 +100,9 @@ class EventNetwork(nn.Module):
         Raises:
             InputError: the events are not of `n_inputs` units.
         """
-        if events.n_units != self.config.n_inputs:
-            raise InputError(f"n_inputs: {self.config.n_inputs}, but the events have {events.n_units} units; they must agree")
+        n_inputs = self.config.n_inputs
+        if events.n_units != n_inputs:
+            raise InputError(f"n_inputs: {n_inputs}, but the events have {events.n_units} units; make them agree")
         engine = ENGINES[self.config.backend]
         counts = engine.spike_counts(
             events.times * 1e3, events.units, events.offsets, self.weight, self.log_tau, self.delays, self.config.slope

@@ -177,4 +177,5 @@ def test_training_that_diverges_stops():
 def test_prediction_does_not_depend_on_the_batch():
     """Logits in pieces of 3 are those of all samples at once."""
     network, events = make(delays="fixed"), random_events(n=10)
-    np.testing.assert_allclose(predict(network, events, batch=3), network(events).detach().numpy(), rtol=1e-5, atol=1e-6)
+    together = network(events).detach().numpy()
+    np.testing.assert_allclose(predict(network, events, batch=3), together, rtol=1e-5, atol=1e-6)

@@ -111,10 +111,10 @@ class EventNetwork(nn.Module):
         return self.readout(counts * self.config.count_scale)
 
     def parameter_groups(self, lr: float, tau_lr: float, delay_lr: float) -> list[dict]:
-        """What is trained, for an optimiser: weights, log time constants and delays (ms), each with its own rate."""
+        """For an optimiser: weights, log time constants and delays (ms), each with its own rate; fixed ones stay."""
         weights = [self.weight, *self.readout.parameters()]
         groups = (weights, lr), ([self.log_tau], tau_lr), ([self.delays], delay_lr)
-        return [{"params": params, "lr": rate} for params, rate in groups if params[0].requires_grad]
+        return [{"params": params, "lr": rate} for params, rate in groups]
 
     @torch.no_grad()
     def clamp_(self) -> None:

@@ -158,13 +158,14 @@ def test_training_repeats_from_its_seed_and_asks_for_each_epoch():
 @pytest.mark.parametrize("delays", ["none", "fixed", "trained"])
 @pytest.mark.parametrize("train_tau", [False, True])
 def test_only_what_is_to_be_trained_moves(delays, train_tau):
-    """Weights always move; time constants and delays only where they are trained."""
+    """Weights always move; time constants and delays only where they are trained, delays within their range."""
     config = replace(LAG_CONFIG, delays=delays, train_tau=train_tau)
     start = EventNetwork(config, torch.Generator().manual_seed(7))
-    network, _ = train_events(config, EventTrainingConfig(epochs=1, batch=20), lambda epoch: lag_task(4, 60), seed=7)
+    training = EventTrainingConfig(epochs=1, batch=20, delay_lr=1e3)  # so fast that delays would leave their range
+    network, _ = train_events(config, training, lambda epoch: lag_task(4, 60), seed=7)
     moved = {name: not torch.equal(p, dict(start.named_parameters())[name]) for name, p in network.named_parameters()}
     assert moved.pop("log_tau") == train_tau and moved.pop("delays") == (delays == "trained")
-    assert all(moved.values())
+    assert all(moved.values()) and network.delays.min() >= 0 and network.delays.max() <= 60
 
 
 def test_training_that_diverges_stops():

@@ -16,14 +16,16 @@ SHAPES = [  # events of each sample, presynaptic units, neurons
     ([30, 0, 17, 1], 4, 3),
     ([25, 60], 20, 100),
 ]
-TIMES = ["continuous", "on a coarse grid", "all at once"]
+TIMES = ["continuous", "on a coarse grid", "nearly on it", "all at once"]
 
 
 def trains(events, n_units, kind="continuous", seed=0):
-    """Random times (ms), units and offsets; on a coarse grid many events are simultaneous."""
+    """Random times (ms), units and offsets; on a coarse grid, and within rounding of it, many are simultaneous."""
     rng = np.random.default_rng(seed)
     times = rng.uniform(0, 200, sum(events))
-    times = {"continuous": times, "on a coarse grid": times // 10 * 10, "all at once": np.full_like(times, 7.0)}[kind]
+    grid = times // 10 * 10
+    near = grid + rng.uniform(0, 4e-7, len(grid))
+    times = {"continuous": times, "on a coarse grid": grid, "nearly on it": near, "all at once": 0 * times + 7}[kind]
     return times, rng.integers(0, n_units, sum(events)).astype(np.uint16), np.cumsum([0, *events])
 
 

@@ -56,7 +56,7 @@ def layer(
     """
     if delays is not None:
         spikes = delay_spikes(spikes, delays, n_steps, neuron.delays)
-    return lif(spikes @ weight.mT, decay, neuron)
+    return lif(spikes @ weight.mT.unsqueeze(-3), decay, neuron)
 
 
 def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int, mode: str = "linear") -> torch.Tensor:
@@ -120,7 +120,7 @@ def leaky_integrator(current: torch.Tensor, decay: float) -> torch.Tensor:
 
 def summed_potential(spikes: torch.Tensor, weight: torch.Tensor, decay: float) -> torch.Tensor:
     """Membrane potentials of leaky integrators, summed over time: (batch, postsynaptic)."""
-    return leaky_integrator(spikes @ weight.mT, decay).sum(-2)
+    return leaky_integrator(spikes @ weight.mT.unsqueeze(-3), decay).sum(-2)
 
 
 def counts(spikes: torch.Tensor) -> torch.Tensor:

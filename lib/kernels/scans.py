@@ -116,15 +116,20 @@ def backward(
             load(stored[b, t], slope, distance)
             steepen(distance, kind, slope, steepness)
             upstream = grad[b, t]
+            now, after = after, now
+            # Loops over few arrays each: with more, the compiler gives up proving that they do not overlap
             for m in range(n):
-                after[m] = now[m]
                 potential = distance[m] + one
-                spiked = one if distance[m] >= zero else zero
                 jump = kept * potential + subtract
-                remains = one - spiked * kept - through * jump * steepness[m]
-                grad_decay[m] += adjoint[m] * (potential - spiked * jump)
-                adjoint[m] = upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
-                now[m] = adjoint[m] + synaptic * now[m]
+                grad_decay[m] += adjoint[m] * (potential - jump if distance[m] >= zero else potential)
+            for m in range(n):
+                jump = kept * (distance[m] + one) + subtract
+                remains = one - (kept if distance[m] >= zero else zero) - through * jump * steepness[m]
+                distance[m] = decay[m] * remains
+            for m in range(n):
+                adjoint[m] = upstream[m] * steepness[m] + distance[m] * adjoint[m]
+            for m in range(n):
+                now[m] = adjoint[m] + synaptic * after[m]
             if grad_current.shape[1] == n_steps:
                 grad_current[b, t] = now
             for i in range(starts[b, t], starts[b, t + 1]):
@@ -181,17 +186,17 @@ def steepen(distance, kind, slope, steepness):
 def shift_back(grad, whole, late, grad_spikes, lo, hi):
     """The adjoint of the delays: what arrived at t + delay, brought back to t."""
     steps, n = grad_spikes.shape[1:]
-    n_steps, zero, one = grad.shape[1], grad.dtype.type(0), grad.dtype.type(1)
+    one = grad.dtype.type(1)
+    offset, rest = whole * n + np.arange(n), one - late
     for b in range(lo, hi):
+        arrived, last = grad[b].ravel(), grad[b].size
         for t in range(steps):
             for m in range(n):
-                arrival = t + whole[m]
-                total = zero
-                if arrival < n_steps:
-                    total = (one - late[m]) * grad[b, arrival, m]
-                if arrival + 1 < n_steps:
-                    total += late[m] * grad[b, arrival + 1, m]
-                grad_spikes[b, t, m] = total
+                i = t * n + offset[m]
+                if i + n < last:
+                    grad_spikes[b, t, m] = rest[m] * arrived[i] + late[m] * arrived[i + n]
+                else:
+                    grad_spikes[b, t, m] = rest[m] * arrived[i] if i < last else 0
 
 
 @compiled

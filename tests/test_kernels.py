@@ -188,7 +188,6 @@ def test_golden_traces(kernel):
     assert run_one(kernel, current, LIF()) == [0, 0, 0, 1, 1, 0, 0, 1, 0]
     #    subtract:   1.5| .75, 1.25| 1.125| 0.0625
     assert run_one(kernel, [1.5, 0.5, 1.0, 1.0, 0.0], LIF(reset="subtract")) == [1, 0, 1, 1, 0]
-    #    current:    .75, .375+.5, .1875+.25;  membrane: .75, 1.25-.5=.75 ...
     #    synapse .5: .5, .25, .125; membrane .5, .5, .375; then 1.0625 more: 1.3125|, .53, .53
     assert run_one(kernel, [0.5, 0.0, 0.0, 1.0625, 0.0], LIF(synaptic_decay=0.5)) == [0, 0, 0, 1, 0]
 
@@ -261,6 +260,8 @@ def test_backends_are_chosen_by_name_and_device():
     """auto is cpu kernels on the CPU and the specification elsewhere; impossible choices are refused."""
     assert kernels.choose("auto", "cpu") is cpu and kernels.choose("auto", "cuda") is naive
     assert kernels.choose("naive", "cpu") is naive
+    assert kernels.describe("auto", "cpu") == "cpu: event-driven compiled scans, kernel threads: 1"
+    assert kernels.describe("naive", "cpu") == "naive: plain torch on cpu"
     with pytest.raises(InputError, match="not known"):
         kernels.choose("gpu", "cpu")
     with pytest.raises(InputError, match="do not run on"):

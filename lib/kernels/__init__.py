@@ -30,3 +30,14 @@ def choose(backend: str, device: torch.device | str) -> ModuleType:
     if backend == "cpu" and not on_cpu:
         raise InputError(f"backend: cpu kernels do not run on {device}; choose auto or naive")
     return cpu if on_cpu and backend != "naive" else naive
+
+
+def describe(backend: str, device: torch.device | str) -> str:
+    """One line that says which engine runs.
+
+    Raises:
+        InputError: see `choose`.
+    """
+    if choose(backend, device) is cpu:
+        return f"cpu: event-driven compiled scans, kernel threads: {torch.get_num_threads()}"
+    return f"naive: plain torch on {device}"

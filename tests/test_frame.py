@@ -306,7 +306,8 @@ def test_run_command_computes_and_says_what_is_missing(monkeypatch, capsys):
         return Table("timing_alone", "digits", "smoke", [{"accuracy": 0.5}, {"accuracy": None}], {})
 
     monkeypatch.setattr(experiments, "compute", compute)
-    assert command_line.main(["run", "timing_alone", "--preset", "smoke", "--jobs", "2", "--scheduler", "tcp://a:1"]) == 0
+    words = ["run", "timing_alone", "--preset", "smoke", "--jobs", "2", "--scheduler", "tcp://a:1"]
+    assert command_line.main(words) == 0
     assert calls == [(("timing_alone", "digits", "smoke", None, "auto"), {"jobs": 2, "scheduler": "tcp://a:1"})]
     assert capsys.readouterr().out == "timing_alone on digits, smoke: 2 scores, 1 without a number\n"
 

@@ -72,8 +72,8 @@ fi
 
 complete() { # does this Python hold the project's packages?
   "$1" -c 'import sys, importlib.util as u
-need = """torch numba scipy h5py sklearn soundfile espeakng_loader seaborn PIL joblib threadpoolctl tqdm yaml ipywidgets ipykernel
-papermill nbformat pytest nbval hypothesis lauscher tonic"""
+need = """torch numba scipy h5py sklearn soundfile espeakng_loader seaborn PIL joblib threadpoolctl tqdm yaml ipywidgets
+ipykernel papermill nbformat pytest nbval hypothesis lauscher tonic"""
 sys.exit(sys.version_info < (3, 11) or any(u.find_spec(n) is None for n in need.split()))' 2>/dev/null
 }
 

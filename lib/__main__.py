@@ -31,14 +31,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see {self.prog} -h\n")
 
 
-def _add_size(command: argparse.ArgumentParser) -> None:
-    """Which preset and data set."""
-    command.add_argument("--preset", choices=PRESETS, default="quick", help="how large (default quick)")
-    command.add_argument("--data", choices=DATA, default="digits", help="data set (default digits)")
-
-
 def _add_machine(command: argparse.ArgumentParser) -> None:
-    """Where runs are computed."""
+    """How large, and where it is computed."""
+    command.add_argument("--preset", choices=PRESETS, default="quick", help="how large (default quick)")
     command.add_argument("--data-dir", help="folder or zip with recordings (fsdd)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")
     command.add_argument("--scheduler", help="compute on a dask cluster: tcp://host:8786 (its workers see this folder)")
@@ -50,24 +45,25 @@ def _parser() -> argparse.ArgumentParser:
 
     notebooks = commands.add_parser("notebooks", help="run the notebooks headless (./run_all.sh does this)")
     notebooks.add_argument("numbers", nargs="*", type=_at_least(0), help="only these notebooks")
+    notebooks.add_argument("--data", choices=DATA, default="digits", help="data set (default digits)")
+    _add_machine(notebooks)
+
     run = commands.add_parser("run", help="compute the runs of an experiment, without a notebook")
     run.add_argument("experiment", choices=EXPERIMENTS)
+    run.add_argument("--data", help="data set (default: the experiment's first)")
     run.add_argument("--jobs", type=_at_least(1), help="processes (default: one a core)")
-    for command in (notebooks, run):
-        _add_size(command)
-        _add_machine(command)
+    _add_machine(run)
 
     tune = commands.add_parser("tune", help="choose every arm's settings on the validation voices")
     tune.add_argument("--arms", nargs="+", help="only these arms")
     tune.add_argument("--jobs", type=_at_least(1), help="processes (default: one a core)")
 
     publish = commands.add_parser("publish", help="put the results of finished experiments into results/published")
-    publish.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only these")
-    _add_size(publish)
+    publish.add_argument("--preset", choices=PRESETS, default="full", help="default full")
 
     figures = commands.add_parser("figures", help="redraw figures from published results, without training")
     figures.add_argument("--preset", choices=PRESETS, help="only this preset")
-    figures.add_argument("--data", choices=DATA, help="only this data set")
+    figures.add_argument("--data", help="only this data set")
 
     claims = commands.add_parser("claims", help="judge the paper's claims by the published results")
     claims.add_argument("--write-readme", action="store_true", help="put the table into README.md")
@@ -113,14 +109,13 @@ def _notebooks(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from .data.speech import check_names
-    from .experiments import compute
+    from .experiments import EXPERIMENTS, compute
 
-    check_names(args.data, args.data_dir)
+    data = args.data or EXPERIMENTS[args.experiment].data[0]
     how = {"jobs": args.jobs, "scheduler": args.scheduler}
-    table = compute(args.experiment, args.data, args.preset, args.data_dir, args.device, **how)
+    table = compute(args.experiment, data, args.preset, args.data_dir, args.device, **how)
     failed = sum(row["accuracy"] is None for row in table.rows)
-    print(f"{args.experiment} on {args.data}, {args.preset}: {len(table.rows)} scores, {failed} without a number")
+    print(f"{args.experiment} on {data}, {args.preset}: {len(table.rows)} scores, {failed} without a number")
 
 
 def _tune(args: argparse.Namespace) -> None:
@@ -133,8 +128,11 @@ def _publish(args: argparse.Namespace) -> None:
     from .experiments import EXPERIMENTS, stored
     from .tables import publish
 
-    for name in args.experiments or [name for name, known in EXPERIMENTS.items() if args.data in known.data]:
-        print(publish(stored(name, args.data, args.preset)))
+    for name, data in [(name, data) for name, known in EXPERIMENTS.items() for data in known.data]:
+        try:
+            print(f"{publish(stored(name, data, args.preset))}: {data}, {args.preset}")
+        except InputError as missing:
+            print(f"left out: {missing}")
 
 
 def _figures(args: argparse.Namespace) -> None:

@@ -33,6 +33,7 @@ from .provenance import ROOT, commit, versions
 
 RESULTS_VERSION = 2  # raise it whenever code that decides a number has changed (see lib.fingerprint)
 STORE = ROOT / "build" / "runs"
+PATIENCE = 20  # s, for a scheduler to answer
 THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits
 
 
@@ -170,7 +171,7 @@ def _workers(scheduler: str | None):
     except ImportError:
         raise InputError("--scheduler: distributed is missing; pip install 'beyond-rate-coding[cluster]'") from None
     try:
-        client = Client(scheduler, timeout=20)
+        client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--scheduler: {scheduler} does not answer ({reason}); start dask scheduler there") from None

@@ -2,7 +2,8 @@
 
 `python -m lib tune` draws `TRIALS` settings for each arm from that arm's grid, trains one network each on the norm
 variant (the perceptron on counts: on whole, for norm leaves it nothing), and keeps the best by balanced accuracy on
-the validation voices. The test part is never opened. All trials and winners are written to `lib/experiments/tuned.json`.
+the validation voices. The test part is never opened. All trials and winners are written to
+`lib/experiments/tuned.json`.
 """
 
 from __future__ import annotations

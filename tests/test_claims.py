@@ -11,7 +11,7 @@ from lib import __main__ as command_line
 from lib import claims, tables
 from lib.claims import Claim, Rule, judge, load, markdown
 from lib.errors import InputError
-from lib.tables import Table
+from lib.tables import Table, select
 
 SPREAD = (-0.01, 0.01, 0.0, -0.005, 0.005)  # between seeds; mean 0
 
@@ -44,7 +44,8 @@ A_OVER_B = Rule("accuracy", {"variant": "norm", "arm": "a"}, {"variant": "norm",
 )
 def test_a_difference_is_judged_by_size_and_interval(a, word):
     """b is at 40 %, pairs differ by the same in all seeds: at least 10 points, fewer, below zero."""
-    assert verdict(A_OVER_B, table(rows("a", a), rows("b", 0.4))) == (word, f"{100 * a - 40:.1f} [{100 * a - 40:.1f}, {100 * a - 40:.1f}]")
+    gain = f"{100 * a - 40:.1f}"
+    assert verdict(A_OVER_B, table(rows("a", a), rows("b", 0.4))) == (word, f"{gain} [{gain}, {gain}]")
 
 
 def test_a_difference_inside_its_interval_is_not_reproduced():
@@ -86,7 +87,8 @@ REVERSED = {"tested": "reverse", "tested_level": 1.0}
 @pytest.mark.parametrize(("measure", "value"), [("accuracy", 15), ("over_chance", 10), ("drop", 30), ("kept", 25)])
 def test_measures(measure, value):
     """Clean 45 %, reversed 15 %, chance 5 %: a quarter of what was above chance is kept."""
-    flat = [row | {"accuracy": accuracy} | change for accuracy, change in ((0.45, {}), (0.15, REVERSED)) for row in rows("a", 0)]
+    ways = ((0.45, {}), (0.15, REVERSED))
+    flat = [row | {"accuracy": accuracy} | change for accuracy, change in ways for row in rows("a", 0)]
     rule = Rule(measure, {"variant": "norm", "arm": "a"} | REVERSED, need=1)
     assert verdict(rule, table(flat)) == ("reproduced", f"{value:.1f} [{value:.1f}, {value:.1f}]")
 
@@ -112,7 +114,8 @@ def test_largest_preset_and_test_voices_count():
     assert verdict(A_OVER_B, bad)[0] == "opposite"
     for other in ({"preset": "smoke"}, {"data": "fsdd"}):
         assert verdict(A_OVER_B, replace(good, **other))[0] == "not tested"
-    assert verdict(A_OVER_B, table(rows("a", 0.9, part="validation"), rows("b", 0.4, part="validation")))[0] == "not tested"
+    validation = [row | {"part": "validation"} for row in good.rows]
+    assert verdict(A_OVER_B, table(validation))[0] == "not tested"
 
 
 def test_a_claim_is_as_good_as_its_worst_rule():
@@ -164,8 +167,8 @@ def test_numbers_edited_to_be_false_turn_the_verdict(change, word):
     (claim,) = load("F7")
     edited = authors_table(change)
     if word == "not reproduced":  # at chance within the spread of seeds
-        for row, shift in zip([r for r in edited.rows if r["arm"] == "trained_wide" and r["tested"] == "clean"], (1, -1, 1, -1, 0)):
-            row["accuracy"] += 0.02 * shift
+        for row in select(edited.rows, arm="trained_wide", tested="clean"):
+            row["accuracy"] += (0.02, -0.02, 0.02, -0.02, 0.0)[row["seed"]]
     (judged,) = [v for v in judge([claim], [edited]) if v.data == "digits"]
     assert judged.verdict == word
 
@@ -175,7 +178,8 @@ def test_table_has_a_row_for_every_claim():
     lines = markdown(judge(load(), [authors_table()])).splitlines()
     assert len(lines) == 2 + 17 and all(line.count("|") == 5 for line in lines)
     (f7,) = [line for line in lines if line.startswith("| F7 ")]
-    assert "synthetic digits: **reproduced** (18.3 [18.3, 18.3]; 42.9 [42.9, 42.9])<br>FSDD, SHD, SSC: not tested |" in f7
+    judged = "synthetic digits: **reproduced** (18.3 [18.3, 18.3]; 42.9 [42.9, 42.9])"
+    assert f"{judged}<br>FSDD, SHD, SSC: not tested |" in f7
     (f16,) = [line for line in lines if line.startswith("| F16 ")]
     assert "**not tested** (needs listeners)" in f16
 

@@ -71,8 +71,9 @@ def test_a_failed_run_is_drawn_as_missing_and_said():
     fig = figures.draw_timing_alone(rows)
     said = [[t.get_text() for t in ax.texts if "failed" in t.get_text()] for ax in fig.axes]
     assert said == [[], [], ["2 failed"] * 2, ["1 failed"] * 2]
-    left = [100 * r["accuracy"] for r in rows if (r["part"], r["variant"]) == ("test", "norm") and r["accuracy"] is not None]
-    np.testing.assert_allclose(panel_points(fig.axes[2]), sorted(left))
+    left = [row["accuracy"] for row in tables.select(rows, part="test", variant="norm")]
+    expected = sorted(100 * accuracy for accuracy in left if accuracy is not None)
+    np.testing.assert_allclose(panel_points(fig.axes[2]), expected)
 
 
 def test_style_is_the_house_s(place):

@@ -20,9 +20,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lib import __main__ as command_line
-from lib import experiments, notebooks, progress
+from lib import clean, experiments, notebooks, progress
 from lib.data.speech import DATA_SETS
 from lib.experiments import presets
+from lib.tables import Table
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -256,6 +257,10 @@ def test_test_runs_both_suites_and_reports_either_failure(checkout, failing, cod
         (["notebooks", "99"], "99"),
         (["notebooks", "one"], "one"),
         (["notebooks", "--data", "fsdd"], "--data-dir"),
+        (["run", "nothing"], "nothing"),
+        (["run", "timing_alone", "--data", "birds"], "birds"),
+        (["run", "timing_alone", "--data", "fsdd"], "--data-dir"),
+        (["provenance", "no such.png"], "no such.png"),
         (["tune", "--arms", "nothing_like_it"], "nothing_like_it"),
         (["tune", "--jobs", "0"], "'0'"),
         (["data"], "KIND"),
@@ -281,6 +286,53 @@ def test_python_m_lib_lists_what_can_be_done():
     done = subprocess.run([sys.executable, "-m", "lib"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"^ {4}(\w+)\s+\w", done.stdout, re.M) == list(command_line.COMMANDS)
+
+
+@pytest.mark.parametrize("command", command_line.COMMANDS)
+def test_every_command_has_help(command, capsys):
+    """`-h` exits 0 and says how it is used."""
+    with pytest.raises(SystemExit) as ended:
+        command_line.main([command, "-h"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m lib {command} ")
+
+
+def test_run_command_computes_and_says_what_is_missing(monkeypatch, capsys):
+    """Words reach the experiment; without --data it is the first data set."""
+    calls = []
+
+    def compute(*words, **how):
+        calls.append((words, how))
+        return Table("timing_alone", "digits", "smoke", [{"accuracy": 0.5}, {"accuracy": None}], {})
+
+    monkeypatch.setattr(experiments, "compute", compute)
+    words = ["run", "timing_alone", "--preset", "smoke", "--jobs", "2", "--scheduler", "tcp://a:1"]
+    assert command_line.main(words) == 0
+    assert calls == [(("timing_alone", "digits", "smoke", None, "auto"), {"jobs": 2, "scheduler": "tcp://a:1"})]
+    assert capsys.readouterr().out == "timing_alone on digits, smoke: 2 scores, 1 without a number\n"
+
+
+def test_clean_says_first_and_deletes_on_yes(tmp_path, monkeypatch, capsys):
+    """Without --yes nothing goes; with it, the folder build goes and nothing else."""
+    monkeypatch.setattr(clean, "ROOT", tmp_path)
+    for name in ("build/runs/a.json", "build/runs/b.json", "figures/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(500_000))
+    assert command_line.main(["clean"]) == 0
+    assert capsys.readouterr().out == "build/runs: 2 files, 1.0 MB\nwould be deleted; add --yes\n"
+    assert (tmp_path / "build" / "runs" / "a.json").exists()
+    assert command_line.main(["clean", "--yes"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["figures"] and (tmp_path / "figures" / "c.png").exists()
+    assert command_line.main(["clean"]) == 0
+    assert capsys.readouterr().out.endswith("build: nothing there\n")
+
+
+def test_notebooks_pass_the_scheduler_on(monkeypatch):
+    """Notebooks run in processes of their own, which read the address from the environment."""
+    monkeypatch.setenv("BRC_SCHEDULER", "")
+    monkeypatch.setattr(notebooks, "run", lambda *words: None)
+    assert command_line.main(["notebooks", "--scheduler", "tcp://a:1"]) == 0
+    assert os.environ["BRC_SCHEDULER"] == "tcp://a:1"
 
 
 def test_convert_command_writes_spikes(tmp_path, capsys):

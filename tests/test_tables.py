@@ -12,7 +12,7 @@ from lib.errors import InputError
 from lib.experiments import EXPERIMENTS, Experiment, arms, compute, plans, presets, stored
 from lib.experiments.speech import SpeechRun
 from lib.runs import Outcome
-from lib.tables import Table, publish, published
+from lib.tables import Table, publish, published, select
 
 TABLE = Table("timing_alone", "digits", "quick", [{"arm": "a", "accuracy": 0.1 + 0.2, "failed": None}], {"seeds": [0]})
 
@@ -69,9 +69,11 @@ def test_rows_of_a_speech_run():
     assert [(r["tested"], r["accuracy"], r["failed"]) for r in good] == [
         ("clean", 0.5, None), ("reverse", None, "a hidden layer is silent"),
     ]  # fmt: skip
-    assert [(r["tested"], r["accuracy"], r["failed"]) for r in bad] == [("clean", None, "diverged"), ("reverse", None, "diverged")]
+    assert [(r["tested"], r["accuracy"], r["failed"]) for r in bad] == [
+        ("clean", None, "diverged"), ("reverse", None, "diverged"),
+    ]  # fmt: skip
     for row in good + bad:
-        assert (row["variant"], row["arm"], row["seed"], row["part"], row["trained"]) == ("norm", "fixed_wide", 3, "test", "clean")
+        assert select([row], variant="norm", arm="fixed_wide", seed=3, part="test", trained="clean") == [row]
     assert {row["chance"] for row in good} == {1 / 20} and {row["parameters"] for row in good} == {7}
     assert good[0].keys() == bad[0].keys()
 
@@ -89,8 +91,9 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "PUBLISHED", tmp_path / "published")
 
 
-def test_an_experiment_is_computed_then_stored_then_published(toy, tmp_path):
+def test_an_experiment_is_computed_then_stored_then_published(toy, capsys):
     """Before it is computed there is nothing to publish; afterwards the same table, with its provenance."""
+    assert command_line.main(["publish"]) == 0 and published() == []
     with pytest.raises(InputError, match="2 of 2 runs are not in the store; compute them with `python -m lib run toy"):
         stored("toy", "digits", "quick")
     table = compute("toy", "digits", "quick", jobs=1)
@@ -98,8 +101,11 @@ def test_an_experiment_is_computed_then_stored_then_published(toy, tmp_path):
     assert table.provenance["seeds"] == [0, 1] and len(table.provenance["runs"]) == 2
     assert table.provenance["data_checksum"] == "abc" and len(table.provenance["versions"]) == 1
     assert stored("toy", "digits", "quick") == table
-    assert command_line.main(["publish", "toy"]) == 0
+    assert command_line.main(["publish", "--preset", "quick"]) == 0
     assert published() == [table]
+    said = capsys.readouterr().out.splitlines()[-3:]
+    assert f"{tables.PUBLISHED / 'toy.json.gz'}: digits, quick" in said
+    assert "left out: timing_alone: 25 of 25 runs are not in the store" in said[0]
 
 
 def test_published_results_are_no_cache(toy, tmp_path, monkeypatch):
@@ -112,7 +118,11 @@ def test_published_results_are_no_cache(toy, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [(("fly", "digits", "quick"), "'fly'"), (("toy", "fsdd", "quick"), "'fsdd'"), (("toy", "digits", "huge"), "'huge'")],
+    [
+        (("fly", "digits", "quick"), "'fly'"),
+        (("toy", "fsdd", "quick"), "'fsdd'"),
+        (("toy", "digits", "huge"), "'huge'"),
+    ],
 )
 def test_unknown_words_are_said(toy, words, named):
     """Experiment, data set, preset: one line each."""

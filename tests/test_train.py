@@ -22,6 +22,7 @@ from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, part_
 from lib.network import NetworkConfig
 from lib.perturb import reverse
 from lib.runs import Job
+from lib.tables import select
 from lib.train import Evaluation, TrainingConfig
 
 
@@ -52,14 +53,15 @@ def test_the_best_epoch_is_copied_not_referred_to(monkeypatch):
 def test_same_seed_same_weights_in_fresh_processes():
     """Two fresh processes, same seed: the same bytes of weights; another seed: others."""
     code = (
-        "import hashlib, sys, torch; torch.set_num_threads(1); sys.path.insert(0, 'tests')\n"
+        "import sys, torch; torch.set_num_threads(1); sys.path.insert(0, 'tests')\n"
         "from toy import CONFIG, order_task, train; from lib.train import TrainingConfig\n"
-        "t = train.train(CONFIG, TrainingConfig(2, 32), lambda e: order_task(2), order_task(1), seed=int(sys.argv[1]))\n"
-        "print(hashlib.sha256(b''.join(p.detach().numpy().tobytes() for p in t.network.parameters())).hexdigest())"
+        "t = train.train(CONFIG, TrainingConfig(2, 32), lambda e: order_task(2), order_task(1), int(sys.argv[1]))\n"
+        "print(train.weights_checksum(t.network))"
     )
 
     def run(seed):
-        return subprocess.run([sys.executable, "-c", code, str(seed)], capture_output=True, text=True, check=True).stdout
+        command = [sys.executable, "-c", code, str(seed)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert run(3) == run(3) != run(4)
 
@@ -145,6 +147,16 @@ def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, st
     assert again.best_epoch == whole.best_epoch
 
 
+def test_speech_runs_leave_checkpoints(opened, monkeypatch, tmp_path):
+    """The file that the store gives a run is the one that its training writes and goes on from."""
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    job = Job(checkpoint=tmp_path / "run.checkpoint")
+    first = fit(RUN, job)
+    assert torch.load(job.checkpoint, weights_only=True)["loss"] == first.loss
+    longer = fit(RUN, job)  # it was at its end
+    assert train.weights_checksum(longer.network) == train.weights_checksum(first.network)
+
+
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_a_damaged_checkpoint_is_said_and_left_aside(tmp_path, monkeypatch, size):
     """Cut at any length, the file gives one warning and training starts anew, to the same bits."""
@@ -179,12 +191,11 @@ def test_two_protocols(opened):
     """Perturbed in training: every epoch and the validation samples are; else only what is scored at test."""
     trained = replace(RUN, train_perturbation=REVERSED, test_perturbations=(REVERSED,))
     clean = training_samples(RUN)(3)
-    assert (training_samples(trained)(3).bins == reverse(clean).bins).all() and (clean.bins != reverse(clean).bins).any()
-    ways = {
-        run.train_perturbation: [(s["part"], s["tested"]) for s in run.perform(Job())["scores"]] for run in (RUN, trained)
-    }
+    assert (training_samples(trained)(3).bins == reverse(clean).bins).all()
+    assert (clean.bins != reverse(clean).bins).any()
     both = [(part, tested) for part in ("validation", "test") for tested in ("clean", "reverse")]
-    assert ways == {None: both, REVERSED: both}
+    for run in (RUN, trained):
+        assert [(score["part"], score["tested"]) for score in run.perform(Job())["scores"]] == both
 
 
 def test_training_on_reversed_samples_is_training_on_a_reversed_world(opened):
@@ -192,7 +203,7 @@ def test_training_on_reversed_samples_is_training_on_a_reversed_world(opened):
     result = replace(RUN, train_perturbation=REVERSED).perform(Job())
     network = fit(replace(RUN, train_perturbation=REVERSED), Job()).network
     backwards = train.evaluate(network, reverse(part_of(RUN, "validation"))).accuracy
-    assert [s["accuracy"] for s in result["scores"] if (s["part"], s["tested"]) == ("validation", "reverse")] == [backwards]
+    assert [score["accuracy"] for score in select(result["scores"], part="validation", tested="reverse")] == [backwards]
 
 
 def test_unknown_perturbation_is_refused(opened):
@@ -253,7 +264,7 @@ def test_every_arm_has_the_same_budget():
 
 
 def test_committed_settings_are_the_winners_of_the_committed_trials():
-    """`lib/experiments/tuned.json` holds, for each arm, the trial with the best validation score, and all its trials."""
+    """`tuned.json` holds, for each arm, the trial with the best validation score, and all its trials."""
     import json
 
     stored = json.loads(arms.CHOSEN.read_text())

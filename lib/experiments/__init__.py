@@ -66,6 +66,8 @@ def compute(name: str, data: str, preset: str, data_dir: str | None = None, devi
         InputError: unknown name, data set, preset or device; recordings are missing.
     """
     runs = _plan(name, data, preset)
+    if data in speech_data.DATA_SETS:
+        speech_data.check_names(data, data_dir)
     job = Job(data_dir or None, pick_device(device))
     return _table(name, data, preset, runs, run_all(runs, job, label=name.replace("_", " "), **how))
 

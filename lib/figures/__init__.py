@@ -46,5 +46,6 @@ def redraw(data: str | None = None, preset: str | None = None) -> list[Path]:
             paths += save_figure(fig, name, table)
             plt.close(fig)
     if not paths:
-        raise InputError("results/published: nothing there for this choice; run ./run_all.sh, then python -m lib publish")
+        remedy = "compute with ./run_all.sh, then python -m lib publish"
+        raise InputError(f"results/published: nothing there for this choice; {remedy}")
     return paths

@@ -39,8 +39,8 @@ def draw_timing_alone(rows: list[dict]) -> Figure:
             ax = axes[row, column]
             _draw_panel(ax, select(rows, part=part, variant=variant), arms[variant])
             ax.axhline(chance, color="grey", ls=":", lw=1, zorder=0)
-            ax.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-                        color="grey", fontsize=SMALL)  # fmt: skip
+            ax.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), xytext=(2, 0),
+                        textcoords="offset points", va="center", color="grey", fontsize=SMALL)  # fmt: skip
             if row == 0:
                 ax.set_title(titles[variant])
         axes[row, 0].set_ylabel(f"{parts[part]}\nbalanced accuracy (%)")

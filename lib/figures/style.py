@@ -15,7 +15,7 @@ LOOKS = {
     "fixed_small": (PALETTE[3], "s"),
     "trained_small": (PALETTE[4], "^"),
     "fixed_wide": (PALETTE[5], "D"),
-    "trained_wide": (PALETTE[6], "P"),
+    "trained_wide": (PALETTE[9], "P"),
 }
 SMALL, NORMAL = 7, 8  # pt
 STYLE = {

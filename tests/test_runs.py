@@ -256,9 +256,8 @@ def cluster(tmp_path, monkeypatch):
         assert started[0].poll() is None, (tmp_path / "cluster.log").read_text()
     yield json.loads(place.read_text())["address"]
     for process in started:
-        process.terminate()
-    for process in started:
-        process.wait(timeout=20)
+        process.kill()
+        process.wait()
 
 
 def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path, cluster, uninterrupted):

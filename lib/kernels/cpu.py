@@ -2,26 +2,30 @@
 
 Spikes go from layer to layer as lists. Between autograd nodes travels a carrier that has their shape and no memory.
 Batches are cut into chunks of a fixed size, which threads take (torch.get_num_threads() of them); sums over a batch are
-sums over chunks in order, so that no scan depends on the number of threads. The one matrix product left is torch's.
+sums over chunks in order, and matrix products are of one chunk in one thread, so that no bit depends on the number of
+threads.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from .. import surrogate
-from ..neurons import LIF
+from ..neurons import LIF, SRM
 from . import scans
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
+Batch = SpikeList | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -32,92 +36,114 @@ class Spikes:
     carrier: torch.Tensor | None = None
 
 
-def encode(batch: SpikeList | torch.Tensor, like: torch.Tensor) -> Spikes:
-    """See `naive.encode`."""
-    return Spikes(batch if isinstance(batch, SpikeList) else SpikeList.of_dense(batch))
+def encode(batch: Batch | tuple[Batch, ...], like: torch.Tensor) -> Spikes | tuple[Spikes, ...]:
+    """See `naive.encode`. Spikes of several networks are a tuple."""
+    if isinstance(batch, SpikeList):
+        return Spikes(batch)
+    if isinstance(batch, tuple) or batch.ndim == 4:
+        return tuple(encode(one, like) for one in batch)
+    return Spikes(SpikeList.of_dense(batch))
 
 
 def layer(
-    spikes: Spikes, weight: torch.Tensor, delays: torch.Tensor | None, decay: torch.Tensor, neuron: LIF, n_steps: int
-) -> Spikes:
-    """See `naive.layer`."""
-    keep = torch.is_grad_enabled()
-    carrier, lists = _Layer.apply(spikes.carrier, weight, delays, decay, spikes.lists, neuron, n_steps, keep)
+    spikes: Spikes | tuple[Spikes, ...],
+    weight: torch.Tensor,
+    delays: torch.Tensor | None,
+    decay: torch.Tensor | None,
+    neuron: LIF | SRM,
+    n_steps: int,
+) -> Spikes | tuple[Spikes, ...]:
+    """See `naive.layer`. Several networks are computed one after the other, to the bits of each alone."""
+    announce_compilation()
+    if weight.ndim == 3:
+        each = (_unbind(values, len(weight)) for values in (spikes, weight, delays, decay))
+        return tuple(layer(*one, neuron, n_steps) for one in zip(*each, strict=True))
+    recorded = torch.is_grad_enabled()
+    carrier, lists = _Layer.apply(spikes.carrier, weight, delays, decay, spikes.lists, neuron, n_steps, recorded)
     return Spikes(lists, carrier)
 
 
-def summed_potential(spikes: Spikes, weight: torch.Tensor, decay: float) -> torch.Tensor:
-    """See `naive.summed_potential`. A spike with k steps to go adds its weights (1 - decay^(k+1)) / (1 - decay) times."""
+def summed_potential(spikes: Spikes | tuple[Spikes, ...], weight: torch.Tensor, decay: float) -> torch.Tensor:
+    """See `naive.summed_potential`. A spike with k steps to go counts (1 - decay^(k+1)) / (1 - decay) times."""
+    if weight.ndim == 3:
+        each = zip(_unbind(spikes, len(weight)), weight, strict=True)
+        return torch.stack([summed_potential(*one, decay) for one in each])
     kernel = np.cumsum(decay ** np.arange(spikes.lists.shape[1], dtype=np.float64))[::-1]
     return _Weigh.apply(spikes.carrier, spikes.lists, kernel.astype(_array(weight).dtype)) @ weight.T
 
 
-def counts(spikes: Spikes) -> torch.Tensor:
+def counts(spikes: Spikes | tuple[Spikes, ...]) -> torch.Tensor:
     """See `naive.counts`."""
+    if isinstance(spikes, tuple):
+        return torch.stack([counts(one) for one in spikes])
     kind = np.float32 if spikes.carrier is None else _array(spikes.carrier[:0]).dtype
     return _Weigh.apply(spikes.carrier, spikes.lists, np.ones(spikes.lists.shape[1], kind))
 
 
+@functools.lru_cache
+def announce_compilation() -> None:
+    """Say, once a process, that there are no compiled scans on disk and that the first call therefore takes longer."""
+    source = Path(scans.__file__)
+    on_disk = Path(scans.lif_forward.stats.cache_path).glob(f"{source.stem}.lif_forward-*.nbi")
+    if not any(index.stat().st_mtime >= source.stat().st_mtime for index in on_disk):
+        print("cpu kernels: compiling, once on this machine (about 20 s)", file=sys.stderr, flush=True)
+
+
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, carrier, weight, delays, decay, lists: SpikeList, neuron: LIF, n_steps: int, keep: bool):
-        rows, number = np.ascontiguousarray(_array(weight).T), _array(weight).dtype.type
-        late, arriving = np.zeros(len(rows), rows.dtype), lists
+    def forward(ctx, carrier, weight, delays, decay, lists: SpikeList, neuron: LIF | SRM, n_steps: int, recorded: bool):
+        rows, arriving = np.ascontiguousarray(_array(weight).T), lists
+        late = np.zeros(0, rows.dtype)
         if delays is not None:
             whole = np.floor(_array(delays)).astype(np.int64)
             arriving = _shift(lists, whole, n_steps)
             if neuron.delays == "linear":
                 late = _array(delays) - whole.astype(rows.dtype)
         batch, n = len(lists.starts), rows.shape[1]
-        stored = np.empty((batch, n_steps if keep else 0, n), np.int16 if neuron.compact else rows.dtype)
-        subtract = number(neuron.reset == "subtract")
-        constants = (_array(decay), number(neuron.synaptic_decay), subtract)
+        stored = np.empty((batch, n_steps if recorded else 0, n), np.int16 if neuron.compact else rows.dtype)
+        (scan, constants), ctx.scan = _scans(neuron, decay, rows.dtype.type)
         pieces = _over_chunks(
-            lambda lo, hi: scans.forward(
-                arriving.units, arriving.starts, rows, late, delays is not None, *constants, number(neuron.slope), stored,
-                lo, hi,
-            ),
-            batch,
-        )  # fmt: skip
-        ctx.save_for_backward(weight, delays, decay)
-        ctx.neuron, ctx.constants, ctx.late, ctx.arriving, ctx.stored = neuron, constants, late, arriving, stored
-        ctx.n_source_steps = lists.shape[1]
+            lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
+        )
+        ctx.save_for_backward(weight, delays)
+        ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = late, arriving, stored, lists.shape
+        ctx.n_decays = None if decay is None else n * decay.requires_grad
         return weight.new_zeros(()).expand(batch, n_steps, n), _join(pieces, n)
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor, _):
-        weight, delays, _ = ctx.saved_tensors
-        upstream, neuron, arriving, late = _array(grad), ctx.neuron, ctx.arriving, ctx.late
-        number, (batch, n_steps, n) = upstream.dtype.type, upstream.shape
-        grad_current = np.empty((batch, n_steps if ctx.needs_input_grad[0] else 0, n), upstream.dtype)
-        flags = (number(neuron.reset_gradient), surrogate.NAMES.index(neuron.surrogate), number(neuron.slope))
+        weight, delays = (tensor if tensor is None else tensor.detach() for tensor in ctx.saved_tensors)
+        arriving, upstream, (scan, constants) = ctx.arriving, _array(grad), ctx.scan
+        batch, n_steps, n = upstream.shape
+        rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
+        grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
 
         def work(lo, hi):
-            now = np.zeros((arriving.n_units, n), upstream.dtype)
-            later, decays = np.zeros_like(now if delays is not None else now[:0]), np.zeros(n, upstream.dtype)
-            scans.backward(
-                arriving.units, arriving.starts, delays is not None, upstream, ctx.stored, *ctx.constants, *flags,
-                now, later, decays, grad_current, lo, hi,
-            )  # fmt: skip
-            return now, later, decays
+            sums = [np.zeros((length, n), upstream.dtype) for length in rows]
+            if ctx.n_decays is not None:
+                sums.append(np.zeros(ctx.n_decays, upstream.dtype))
+            current = np.empty((hi - lo if len(grad_spikes) else 1, n_steps, n), upstream.dtype)
+            scan(arriving.units, arriving.starts, upstream, ctx.stored, *constants, *sums, current, lo, hi)
+            if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
+                _send_back(torch.from_numpy(current), weight, delays, ctx.late, grad_spikes[lo:hi])
+            return sums
 
-        now, later, grad_decay = (functools.reduce(np.add, parts) for parts in zip(*_over_chunks(work, batch), strict=True))
-        grad_rows, grad_delays, grad_spikes = now, None, None
+        now, later, *decays = (functools.reduce(np.add, parts) for parts in zip(*_over_chunks(work, batch), strict=True))
+        grad_delays = None
         if delays is not None:
-            grad_rows = now + late[:, None] * (later - now)
             grad_delays = torch.from_numpy(((later - now) * _array(weight).T).sum(1))
-        if ctx.needs_input_grad[0]:  # silent neurons have a surrogate gradient too: this one is dense
-            arrived = torch.from_numpy(grad_current) @ weight
-            grad_spikes = arrived if delays is None else _shift_back(arrived, delays, late, ctx.n_source_steps)
-        rest = (None, None, None, None)
-        return grad_spikes, torch.from_numpy(grad_rows.T), grad_delays, torch.from_numpy(grad_decay), *rest
+            if len(ctx.late):
+                now += ctx.late[:, None] * (later - now)
+        grad_decay = torch.from_numpy(decays[0]) if ctx.n_decays else None
+        grad_spikes = grad_spikes if len(grad_spikes) else None
+        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, None, None, None, None
 
 
 class _Weigh(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, lists: SpikeList, kernel: np.ndarray):
         totals = np.zeros((len(lists.starts), lists.n_units), kernel.dtype)
-        scans.weigh(lists.units, lists.starts, kernel, totals, 0, len(totals))
+        _over_chunks(lambda lo, hi: scans.weigh(lists.units, lists.starts, kernel, totals, lo, hi), len(totals))
         ctx.kernel = torch.from_numpy(kernel)
         return torch.from_numpy(totals)
 
@@ -126,22 +152,49 @@ class _Weigh(torch.autograd.Function):
         return ctx.kernel[:, None] * grad[:, None, :], None, None
 
 
+def _scans(neuron: LIF | SRM, decay: torch.Tensor | None, number: type) -> list[tuple[Callable, tuple]]:
+    """Forward and backward scan of a neuron, each with the constants that describe it."""
+    slope, kind = number(neuron.slope), surrogate.NAMES.index(neuron.surrogate)
+    if isinstance(neuron, SRM):
+        psp, refractory = (kernel.astype(number) for kernel in neuron.kernels())
+        return [
+            (scans.srm_forward, (psp, refractory, slope)),
+            (scans.srm_backward, (psp, number(neuron.surrogate_scale), kind, slope)),
+        ]
+    constants = (_array(decay), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
+    through = number(neuron.reset_gradient)
+    return [(scans.lif_forward, (*constants, slope)), (scans.lif_backward, (*constants, through, kind, slope))]
+
+
+def _unbind(values: tuple | torch.Tensor | Spikes | None, networks: int) -> tuple:
+    """One value for each network; what has no leading axis is shared."""
+    if isinstance(values, torch.Tensor):
+        return values.unbind()
+    return values if isinstance(values, tuple) else (values,) * networks
+
+
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
 def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
     moved, arrivals = np.empty_like(lists.units), np.empty((len(lists.starts), n_steps + 1), np.int64)
-    scans.shift(lists.units, lists.starts, whole, n_steps, moved, arrivals, 0, len(arrivals))
+    _over_chunks(
+        lambda lo, hi: scans.shift(lists.units, lists.starts, whole, n_steps, moved, arrivals, lo, hi), len(arrivals)
+    )
     return SpikeList(moved, arrivals, lists.n_units)
 
 
-def _shift_back(arrived: torch.Tensor, delays: torch.Tensor, late: np.ndarray, steps: int) -> torch.Tensor:
-    source = _array(arrived)
-    grad = np.empty((len(source), steps, source.shape[2]), source.dtype)
+def _send_back(
+    current: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray, grad: torch.Tensor
+) -> None:
+    """Through weights and delays to the presynaptic spikes: `grad` (samples, time, presynaptic) receives it."""
+    if delays is None:
+        torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
+        return
+    arrived = (current.flatten(0, 1) @ weight).view(len(current), -1, len(delays))
     whole = np.floor(_array(delays)).astype(np.int64)
-    _over_chunks(lambda lo, hi: scans.shift_back(source, whole, late, grad, lo, hi), len(grad))
-    return torch.from_numpy(grad)
+    scans.shift_back(arrived.numpy(), whole, late if len(late) else np.zeros(len(whole), late.dtype), grad.numpy())
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:
@@ -161,7 +214,7 @@ def _over_chunks(work: Callable[[int, int], object], batch: int) -> list:
 
 @functools.lru_cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "kernel")
+    return ThreadPoolExecutor(threads, "kernel", torch.set_num_threads, (1,))  # a product's bits depend on its threads
 
 
 if hasattr(os, "register_at_fork"):  # a forked process inherits the pool, but not its threads

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from .. import surrogate
-from ..neurons import LIF
+from ..neurons import LIF, SRM
 from .spikes import SpikeList
 
 
@@ -17,19 +17,21 @@ class Spike(torch.autograd.Function):
     """1 where the membrane potential reaches threshold; backward: the surrogate derivative."""
 
     @staticmethod
-    def forward(ctx, distance: torch.Tensor, slope: float, name: str) -> torch.Tensor:
+    def forward(ctx, distance: torch.Tensor, slope: float, name: str, scale: float = 1.0) -> torch.Tensor:
         ctx.save_for_backward(distance)
-        ctx.slope, ctx.name = slope, name
+        ctx.slope, ctx.name, ctx.scale = slope, name, scale
         return (distance >= 0).to(distance.dtype)
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (distance,) = ctx.saved_tensors
-        return grad * surrogate.derivative(distance, ctx.slope, ctx.name), None, None
+        return grad * ctx.scale * surrogate.derivative(distance, ctx.slope, ctx.name), None, None, None
 
 
-def encode(batch: SpikeList | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Input spikes as the other operations take them, of the type and on the device of `like`."""
+def encode(batch: SpikeList | torch.Tensor | tuple, like: torch.Tensor) -> torch.Tensor:
+    """Input spikes (of several networks: a tuple) as the other operations take them, typed and placed as `like`."""
+    if isinstance(batch, tuple):
+        return torch.stack([encode(one, like) for one in batch])
     return batch.dense(like) if isinstance(batch, SpikeList) else batch.to(like)
 
 
@@ -37,8 +39,8 @@ def layer(
     spikes: torch.Tensor,
     weight: torch.Tensor,
     delays: torch.Tensor | None,
-    decay: torch.Tensor,
-    neuron: LIF,
+    decay: torch.Tensor | None,
+    neuron: LIF | SRM,
     n_steps: int,
 ) -> torch.Tensor:
     """Delayed spikes, times weights, into neurons.
@@ -47,7 +49,7 @@ def layer(
         spikes: (batch, time, presynaptic).
         weight: (postsynaptic, presynaptic).
         delays: (presynaptic,), bins, see `delay_spikes`; None: no delays, n_steps = time.
-        decay: of the membrane, exp(-bin width / membrane time constant), (postsynaptic,).
+        decay: of LIF membranes, exp(-bin width / membrane time constant), (postsynaptic,); None: SRM neurons.
         neuron: the rest of its description.
         n_steps: length of the output.
 
@@ -56,7 +58,8 @@ def layer(
     """
     if delays is not None:
         spikes = delay_spikes(spikes, delays, n_steps, neuron.delays)
-    return lif(spikes @ weight.mT.unsqueeze(-3), decay, neuron)
+    current = spikes @ weight.mT.unsqueeze(-3)
+    return srm(current, neuron) if isinstance(neuron, SRM) else lif(current, decay, neuron)
 
 
 def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int, mode: str = "linear") -> torch.Tensor:
@@ -104,6 +107,22 @@ def lif(current: torch.Tensor, decay: torch.Tensor | float, neuron: LIF) -> torc
         spiked = Spike.apply(potential - 1, neuron.slope, neuron.surrogate)
         reset = spiked if neuron.reset_gradient else spiked.detach()
         after = potential - reset * (potential if neuron.reset == "zero" else 1)
+        spikes.append(spiked)
+    return torch.stack(spikes, -2)
+
+
+def srm(current: torch.Tensor, neuron: SRM) -> torch.Tensor:
+    """Spikes of spike response neurons, see `lib.neurons.SRM`; `current` and result as of `lif`."""
+    psp, refractory = (torch.from_numpy(kernel).to(current) for kernel in neuron.kernels())
+    n_steps = current.shape[-2]
+    filtered = sum(
+        weight * torch.nn.functional.pad(current, (0, 0, lag, 0))[..., :n_steps, :] for lag, weight in enumerate(psp)
+    )
+    ahead = torch.nn.functional.pad(torch.zeros_like(filtered), (0, 0, 0, len(refractory)))  # no gradient through it
+    spikes = []
+    for t, now in enumerate(filtered.unbind(-2)):
+        spiked = Spike.apply(now + ahead[..., t, :] - 1, neuron.slope, neuron.surrogate, neuron.surrogate_scale)
+        ahead[..., t : t + len(refractory), :] += refractory[:, None] * spiked.detach().unsqueeze(-2)
         spikes.append(spiked)
     return torch.stack(spikes, -2)
 

@@ -40,15 +40,15 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
 
 
 @compiled
-def forward(units, starts, rows, late, delayed, decay, synaptic, subtract, slope, stored, lo, hi):
-    """Potentials and spikes of a layer.
+def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, stored, lo, hi):
+    """Potentials and spikes of a layer of LIF neurons.
 
     Args:
         units, starts: arriving spikes.
         rows: weights, (presynaptic, postsynaptic).
-        late: share of a spike that arrives one step later, (presynaptic,).
-        stored: receives the membrane potential before the reset, (batch, n_steps, postsynaptic), or squashed int16;
-            with no steps nothing is kept.
+        late: share of a spike that arrives one step later, (presynaptic,); empty: none does.
+        decay, synaptic, subtract: of the membrane (postsynaptic,), of the current, and 1 where the reset subtracts.
+        slope, stored: see `keep`; stored is (batch, n_steps, postsynaptic), with no steps nothing is kept.
 
     Returns:
         Spikes as units and starts, the latter from 0 on.
@@ -56,7 +56,7 @@ def forward(units, starts, rows, late, delayed, decay, synaptic, subtract, slope
     n_steps, n = starts.shape[1] - 1, rows.shape[1]
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     kept = one - subtract
-    potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
+    potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
     emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
@@ -64,26 +64,15 @@ def forward(units, starts, rows, late, delayed, decay, synaptic, subtract, slope
         for t in range(n_steps):
             for m in range(n):
                 drive[m] = synaptic * drive[m] + later[m]
-                later[m] = zero
-            for i in range(starts[b, t], starts[b, t + 1]):
-                unit = units[i]
-                if delayed:
-                    share, rest = late[unit], one - late[unit]
-                    for m in range(n):
-                        drive[m] += rest * rows[unit, m]
-                        later[m] += share * rows[unit, m]
-                else:
-                    for m in range(n):
-                        drive[m] += rows[unit, m]
+            later[:] = zero
+            gather(units[starts[b, t] : starts[b, t + 1]], rows, late, drive, later)
             for m in range(n):
                 potential[m] = decay[m] * potential[m] + drive[m]
             if stored.shape[1] == n_steps:
-                store(potential, slope, stored[b, t])
+                keep(potential, slope, stored[b, t])
             if count + n > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            for m in range(n):  # without a branch: whether a neuron spikes is hard to predict
-                emitted[count] = m
-                count += potential[m] >= one
+            count = emit(potential, emitted, count)
             for m in range(n):
                 jump = kept * potential[m] + subtract
                 potential[m] -= jump if potential[m] >= one else zero
@@ -92,57 +81,151 @@ def forward(units, starts, rows, late, delayed, decay, synaptic, subtract, slope
 
 
 @compiled
-def backward(
-    units, starts, delayed, grad, stored, decay, synaptic, subtract, through, kind, slope,
-    grad_now, grad_later, grad_decay, grad_current, lo, hi,
+def lif_backward(
+    units, starts, grad, stored, decay, synaptic, subtract, through, kind, slope,
+    grad_now, grad_later, grad_decay, current, lo, hi,
 ):  # fmt: skip
-    """The adjoint of `forward`: one scan back in time.
+    """The adjoint of `lif_forward`: one scan back in time.
 
     Args:
         grad: of the layer's spikes, (batch, n_steps, postsynaptic).
-        grad_now, grad_later: (presynaptic, postsynaptic), receive the sums over spikes of the current's gradient
-            in the step of arrival and (when `delayed`) in the step after it.
-        grad_decay: (postsynaptic,), receives its sum.
-        grad_current: like `grad`, receives the current's gradient; with no steps it is not kept.
+        through, kind: 1 if the gradient flows through the reset; index of the surrogate.
+        grad_now, grad_later: see `scatter`.
+        grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
+        current: (hi - lo, n_steps, postsynaptic), receives the current's gradient; (1, ...): room for one sample.
     """
     n_steps, n = starts.shape[1] - 1, stored.shape[2]
     zero, one = grad.dtype.type(0), grad.dtype.type(1)
     kept = one - subtract
     distance, steepness = np.empty_like(decay), np.empty_like(decay)
-    adjoint, now, after = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
+    adjoint, after = np.empty_like(decay), np.empty_like(decay)
     for b in range(lo, hi):
-        adjoint[:], now[:] = zero, zero
+        adjoint[:], after[:] = zero, zero
         for t in range(n_steps - 1, -1, -1):
             load(stored[b, t], slope, distance)
             steepen(distance, kind, slope, steepness)
-            upstream = grad[b, t]
-            now, after = after, now
-            # Loops over few arrays each: with more, the compiler gives up proving that they do not overlap
-            for m in range(n):
+            upstream, now = grad[b, t], current[(b - lo) % len(current), t]
+            # Each loop writes one array: with more, the compiler gives up proving that they do not overlap
+            for m in range(len(grad_decay)):
                 potential = distance[m] + one
                 jump = kept * potential + subtract
                 grad_decay[m] += adjoint[m] * (potential - jump if distance[m] >= zero else potential)
             for m in range(n):
                 jump = kept * (distance[m] + one) + subtract
                 remains = one - (kept if distance[m] >= zero else zero) - through * jump * steepness[m]
-                distance[m] = decay[m] * remains
-            for m in range(n):
-                adjoint[m] = upstream[m] * steepness[m] + distance[m] * adjoint[m]
+                adjoint[m] = upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
             for m in range(n):
                 now[m] = adjoint[m] + synaptic * after[m]
-            if grad_current.shape[1] == n_steps:
-                grad_current[b, t] = now
-            for i in range(starts[b, t], starts[b, t + 1]):
-                unit = units[i]
-                for m in range(n):
-                    grad_now[unit, m] += now[m]
-                if delayed:
-                    for m in range(n):
-                        grad_later[unit, m] += after[m]
+            scatter(units[starts[b, t] : starts[b, t + 1]], now, after, grad_now, grad_later)
+            after[:] = now
 
 
 @compiled
-def store(potential, slope, kept):
+def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, hi):
+    """Potentials and spikes of a layer of SRM neurons; arguments and results as of `lif_forward`.
+
+    Args:
+        psp, refractory: kernels, one value a step from the spike on, in thresholds.
+    """
+    n_steps, n, taps = starts.shape[1] - 1, rows.shape[1], len(refractory)
+    zero = rows.dtype.type(0)
+    potential = np.empty(n, rows.dtype)
+    current, ahead = np.empty((n_steps + 1, n), rows.dtype), np.empty((n_steps + taps, n), rows.dtype)
+    emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
+    for b in range(lo, hi):
+        current[:], ahead[:] = zero, zero
+        ends[b - lo, 0] = count
+        for t in range(n_steps):
+            gather(units[starts[b, t] : starts[b, t + 1]], rows, late, current[t], current[t + 1])
+            potential[:] = zero
+            for j in range(min(len(psp), t + 1)):
+                add(psp[j], current[t - j], potential)
+            for m in range(n):
+                potential[m] += ahead[t, m]
+            if stored.shape[1] == n_steps:
+                keep(potential, slope, stored[b, t])
+            if count + n > len(emitted):
+                emitted = np.concatenate((emitted, np.empty_like(emitted)))
+            first, count = count, emit(potential, emitted, count)
+            for m in emitted[first:count]:
+                for j in range(taps):
+                    ahead[t + j, m] += refractory[j]
+            ends[b - lo, t + 1] = count
+    return emitted[:count], ends
+
+
+@compiled
+def srm_backward(units, starts, grad, stored, psp, scale, kind, slope, grad_now, grad_later, current, lo, hi):
+    """The adjoint of `srm_forward`, the refractory potential being taken as constant; arguments as of `lif_backward`.
+
+    Args:
+        scale: of the surrogate gradient.
+    """
+    n_steps, n = starts.shape[1] - 1, stored.shape[2]
+    zero = grad.dtype.type(0)
+    distance, steepness, silence = np.empty(n, grad.dtype), np.empty(n, grad.dtype), np.zeros(n, grad.dtype)
+    adjoint = np.empty((n_steps, n), grad.dtype)
+    for b in range(lo, hi):
+        room = current[(b - lo) % len(current)]
+        for t in range(n_steps - 1, -1, -1):
+            load(stored[b, t], slope, distance)
+            steepen(distance, kind, slope, steepness)
+            upstream, here, now = grad[b, t], adjoint[t], room[t]
+            for m in range(n):
+                here[m] = scale * upstream[m] * steepness[m]
+            now[:] = zero
+            for j in range(min(len(psp), n_steps - t)):
+                add(psp[j], adjoint[t + j], now)
+            after = room[t + 1] if t + 1 < n_steps else silence
+            scatter(units[starts[b, t] : starts[b, t + 1]], now, after, grad_now, grad_later)
+
+
+@compiled
+def add(factor, values, total):
+    """total += factor * values."""
+    for m in range(len(total)):
+        total[m] += factor * values[m]
+
+
+@compiled
+def gather(arriving, rows, late, drive, later):
+    """Add the weights of arriving spikes to the current of this step and, where a share is late, of the next."""
+    one = rows.dtype.type(1)
+    for unit in arriving:
+        if len(late):
+            add(one - late[unit], rows[unit], drive)
+            add(late[unit], rows[unit], later)
+        else:
+            add(one, rows[unit], drive)
+
+
+@compiled
+def scatter(arriving, now, after, grad_now, grad_later):
+    """The adjoint of `gather`: the current's gradient, summed over the spikes of each presynaptic neuron.
+
+    Args:
+        now, after: of the step of arrival and of the next.
+        grad_now, grad_later: (presynaptic, postsynaptic), receive the sums; grad_later empty: not wanted.
+    """
+    one = now.dtype.type(1)
+    for unit in arriving:
+        add(one, now, grad_now[unit])
+        if len(grad_later):
+            add(one, after, grad_later[unit])
+
+
+@compiled
+def emit(potential, emitted, count):
+    """Append the neurons at threshold; returns the new count. No branch: a spike is hard to predict."""
+    one = potential.dtype.type(1)
+    for m in range(len(potential)):
+        emitted[count] = m
+        count += potential[m] >= one
+    return count
+
+
+@compiled
+def keep(potential, slope, kept):
     """Keep a potential as its distance to threshold: as it is, or as int16 of k x / (1 + k |x|), x < 0 staying < 0."""
     one = potential.dtype.type(1)
     for m in range(len(potential)):
@@ -155,7 +238,7 @@ def store(potential, slope, kept):
 
 @compiled
 def load(kept, slope, distance):
-    """The inverse of `store`."""
+    """The inverse of `keep`."""
     one = distance.dtype.type(1)
     for m in range(len(distance)):
         if kept.itemsize == 2:
@@ -183,12 +266,12 @@ def steepen(distance, kind, slope, steepness):
 
 
 @compiled
-def shift_back(grad, whole, late, grad_spikes, lo, hi):
+def shift_back(grad, whole, late, grad_spikes):
     """The adjoint of the delays: what arrived at t + delay, brought back to t."""
     steps, n = grad_spikes.shape[1:]
     one = grad.dtype.type(1)
     offset, rest = whole * n + np.arange(n), one - late
-    for b in range(lo, hi):
+    for b in range(len(grad)):
         arrived, last = grad[b].ravel(), grad[b].size
         for t in range(steps):
             for m in range(n):

@@ -29,7 +29,9 @@ class SpikeList:
         return len(self.starts), self.starts.shape[1] - 1, self.n_units
 
     @classmethod
-    def of_events(cls, steps: np.ndarray, units: np.ndarray, offsets: np.ndarray, n_steps: int, n_units: int) -> SpikeList:
+    def of_events(
+        cls, steps: np.ndarray, units: np.ndarray, offsets: np.ndarray, n_steps: int, n_units: int
+    ) -> SpikeList:
         """From the spikes of one sample after the other, in any order within a sample.
 
         Args:

@@ -73,10 +73,11 @@ def test_kernels_compile_without_a_gpu(capability, reset, surrogate, tmp_path, m
 
 @needs_triton
 def test_chosen_for_cuda_tensors():
-    """auto and gpu on a CUDA device are the GPU kernels."""
+    """auto and gpu on a CUDA device are the GPU kernels, and one line says so."""
     from lib.kernels import gpu
 
     assert kernels.choose("auto", "cuda") is gpu and kernels.choose("gpu", torch.device("cuda:1")) is gpu
+    assert kernels.describe("auto", "cuda") == "gpu: Triton scans on cuda"
 
 
 def test_refused_where_they_cannot_run(monkeypatch):

@@ -34,7 +34,7 @@ def choose(backend: str, device: torch.device | str) -> ModuleType:
     if backend in FAST.values() and backend != fast:
         raise InputError(f"backend: {backend} kernels do not run on {device}; choose auto or naive")
     if backend == "gpu" and no_triton:
-        raise InputError("backend: gpu kernels need triton, which is not installed; pip install triton, or choose naive")
+        raise InputError("backend: gpu kernels need triton, which is missing; pip install triton, or choose naive")
     if backend == "naive" or fast is None or (fast == "gpu" and no_triton):
         return naive
     if fast == "cpu":
@@ -42,3 +42,15 @@ def choose(backend: str, device: torch.device | str) -> ModuleType:
     from . import gpu  # only here, because it imports triton
 
     return gpu
+
+
+def describe(backend: str, device: torch.device | str) -> str:
+    """One line that says which engine runs.
+
+    Raises:
+        InputError: see `choose`.
+    """
+    run = choose(backend, device)
+    if run is cpu:
+        return f"cpu: event-driven compiled scans, kernel threads: {torch.get_num_threads()}"
+    return f"naive: plain torch on {device}" if run is naive else f"gpu: Triton scans on {device}"

@@ -26,8 +26,10 @@ AHEAD = tl.constexpr(8)  # steps whose inputs the scans have under way
 counts = naive.counts
 
 
-def encode(batch: SpikeList | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """See `naive.encode`. Lists travel as they are and become bytes on the device."""
+def encode(batch: SpikeList | torch.Tensor | tuple, like: torch.Tensor) -> torch.Tensor:
+    """See `naive.encode`; of several networks: a tuple. Lists travel as they are and become bytes on the device."""
+    if isinstance(batch, tuple):
+        return torch.stack([encode(one, like) for one in batch])
     if isinstance(batch, torch.Tensor):
         return batch.to(like.device, torch.uint8, non_blocking=True)
     samples, steps, n = batch.shape
@@ -45,11 +47,13 @@ def layer(
     spikes: torch.Tensor,
     weight: torch.Tensor,
     delays: torch.Tensor | None,
-    decay: torch.Tensor,
+    decay: torch.Tensor | None,
     neuron: LIF,
     n_steps: int,
 ) -> torch.Tensor:
-    """See `naive.layer`."""
+    """See `naive.layer`, which also computes all neurons but LIF."""
+    if not isinstance(neuron, LIF):
+        return naive.layer(spikes.to(weight.dtype), weight, delays, decay, neuron, n_steps)
     spikes = spikes.to(weight.dtype) if delays is None else delay_spikes(spikes, delays, n_steps, neuron.delays)
     current = spikes.flatten(-3, -2) @ weight.mT
     return lif(current.unflatten(-2, spikes.shape[-3:-1]), decay, neuron)
@@ -153,7 +157,7 @@ def _delay_adjoint(
     spikes, delays, grad, grad_spikes, grad_delays, samples, steps, n, n_steps,
     WHOLE: tl.constexpr, KEEP: tl.constexpr, NEURONS: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of spikes, and of each sample's delays: of a spike, grad one step after its arrival minus grad at it."""
+    """Gradients of spikes, and of each sample's delays: a later arrival exchanges grad then for grad one step after."""
     row, unit = tl.program_id(0).to(tl.int64), tl.program_id(1) * NEURONS + tl.arange(0, NEURONS)[None, :]
     delay = tl.load(delays + row // samples * n + unit, unit < n, 0)
     whole = tl.floor(delay)

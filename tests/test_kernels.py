@@ -257,13 +257,13 @@ def test_spike_lists_hold_every_spike():
 
 
 def test_backends_are_chosen_by_name_and_device():
-    """auto is cpu kernels on the CPU and the specification elsewhere; impossible choices are refused."""
-    assert kernels.choose("auto", "cpu") is cpu and kernels.choose("auto", "cuda") is naive
+    """auto is cpu kernels on the CPU and the specification where there are none; impossible choices are refused."""
+    assert kernels.choose("auto", "cpu") is cpu and kernels.choose("auto", "meta") is naive
     assert kernels.choose("naive", "cpu") is naive
     assert kernels.describe("auto", "cpu") == "cpu: event-driven compiled scans, kernel threads: 1"
     assert kernels.describe("naive", "cpu") == "naive: plain torch on cpu"
     with pytest.raises(InputError, match="not known"):
-        kernels.choose("gpu", "cpu")
+        kernels.choose("tpu", "cpu")
     with pytest.raises(InputError, match="do not run on"):
         kernels.choose("cpu", "cuda")
     with pytest.raises(InputError, match="reset: 'none' is not known"):

@@ -24,11 +24,13 @@ def polychrony(data: str, preset: str) -> list[SyntheticRun]:
     size = size_of(preset, SYNTHETIC)
     runs = _against_f(size, "ccisi")
     for lag in size.lags:
-        runs += _runs(size, _plane("ccisi", lag, size), size.arms, (0.0,), size.epochs)
+        plane = _plane("ccisi", lag, size)
+        if plane not in {run.task for run in runs}:
+            runs += _runs(size, plane, size.arms, (0.0,), size.epochs)
         two_lags = IntervalTask("ccisi", "matched", 4000, lag, MANY_PAIRS)
         arms = [arm for arm in size.arms if arm != "no_delays_short"] + ["fixed_wide"]
         runs += _runs(size, two_lags, dict.fromkeys(arms), (NOISE,), 2 * size.epochs)
-    return list(dict.fromkeys(runs))  # 100 ms are in both
+    return runs
 
 
 def coincidence(data: str, preset: str) -> list[SyntheticRun]:
@@ -64,7 +66,7 @@ def _runs(size: SyntheticSize, task, arms, levels, epochs: int, hidden: int = 0)
     runs = []
     for level in levels:
         tests = tuple(levels) if level == 0 else (level,)
-        readers = [OBSERVER] + ([] if intervals and level else [COUNT_MLP])  # relocation keeps counts
+        readers = [OBSERVER] + ([] if intervals and level != levels[0] else [COUNT_MLP])  # relocation keeps counts
         for seed in size.seeds:
             common = {"task": task, "seed": seed, "samples": samples, "tested": size.tested, "level": level}
             for arm in arms:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..experiments.arms import COUNT_MLP
 from ..experiments.synthetic import ARMS, COUNT_OPTIMUM, LABELS, OBSERVER
-from ..tables import by_seed, select
+from ..tables import at_level, by_seed, select
 from .style import LOOKS, MM, SMALL, WIDE
 
 DESIGNS = ("paper", "matched", "comparison")
@@ -38,8 +38,7 @@ def draw_levels(rows: list[dict]) -> Figure:
             _draw_scale(ax, of_design, "tested_level")
         for arm in ARMS:
             networks = select(of_design, arm=arm, hidden=hidden)
-            at_level = [r for r in networks if r["trained"] == r["tested"] and r["trained_level"] == r["tested_level"]]
-            _draw_arm(above, at_level, arm, "tested_level")
+            _draw_arm(above, at_level(networks), arm, "tested_level")
             clean = select(networks, trained="clean")
             _draw_arm(below, [row for row in clean if row["tested"] != "reverse"], arm, "tested_level")
             _draw_reversed(below, select(clean, tested="reverse"), arm)

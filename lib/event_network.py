@@ -19,7 +19,7 @@ from .data.events import Events
 from .errors import InputError
 from .kernels import event_time, event_time_naive
 
-TAU_LR = 2e-2  # peak learning rate of the log time constants; ours: 0.01 to 0.04 give the same accuracies
+TAU_LR = 2e-2  # peak learning rate of the log time constants; ours, of a prototype
 ENGINES = {"cpu": event_time, "naive": event_time_naive}
 
 

@@ -122,7 +122,7 @@ class SyntheticRun:
 def recipe(task: IntervalTask | CoincidenceTask, arm: str, hidden: int, epochs: int) -> tuple:
     """Network and training of an arm: the one place of all settings.
 
-    Chosen on validation samples of prototypes. Without delays, memory starts as long as the task needs, a quarter of
+    Taken over from prototypes, not tuned again here. Without delays, memory starts as long as the task needs, a quarter of
     the longest lag, and different in every neuron: the strongest opponent that we found. With delays it may start short.
 
     Returns:

@@ -10,7 +10,7 @@ from .errors import InputError
 
 PRESETS = ("smoke", "quick", "full", "paper")
 DATA = ("digits", "fsdd")
-EXPERIMENTS = ("timing_alone",)
+EXPERIMENTS = ("timing_alone", "isi", "polychrony", "coincidence")
 
 
 def _at_least(smallest: int):

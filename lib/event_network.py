@@ -19,6 +19,7 @@ from .data.events import Events
 from .errors import InputError
 from .kernels import event_time, event_time_naive
 
+TAU_LR = 2e-2  # peak learning rate of the log time constants; ours, of a prototype
 ENGINES = {"cpu": event_time, "naive": event_time_naive}
 
 
@@ -110,10 +111,10 @@ class EventNetwork(nn.Module):
         self.hidden_rates = [counts.detach().mean().item() if len(counts) else 0.0]
         return self.readout(counts * self.config.count_scale)
 
-    def parameter_groups(self, lr: float, tau_lr: float, delay_lr: float) -> list[dict]:
+    def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:
         """For an optimiser: weights, log time constants and delays (ms), each with its own rate; fixed ones stay."""
         weights = [self.weight, *self.readout.parameters()]
-        groups = (weights, lr), ([self.log_tau], tau_lr), ([self.delays], delay_lr)
+        groups = (weights, lr), ([self.log_tau], TAU_LR), ([self.delays], delay_lr)
         return [{"params": params, "lr": rate} for params, rate in groups]
 
     @torch.no_grad()

@@ -59,6 +59,11 @@ def select(rows: list[dict], **conditions) -> list[dict]:
     return [row for row in rows if all(row.get(name) == value for name, value in conditions.items())]
 
 
+def at_level(rows: list[dict]) -> list[dict]:
+    """Rows of networks that were tested on what they were trained on."""
+    return [r for r in rows if (r["trained"], r["trained_level"]) == (r["tested"], r["tested_level"])]
+
+
 def by_seed(rows: list[dict]) -> dict[int, float]:
     """Seed -> accuracy, without failed runs.
 

@@ -1,6 +1,6 @@
-"""Training: surrogate gradients, Adam, one-cycle schedule, best epoch on validation voices.
+"""Training: surrogate gradients, Adam, one-cycle schedule, best epoch on validation samples.
 
-Nothing here can see the test part: `train` is handed training samples and validation samples, and the reader of the
+Both kinds of network are trained here: on bins (`lib.network`) and in event time (`lib.event_network`). Nothing here can see the test part: `train` is handed training samples and validation samples, and the reader of the
 parts opens one file a part (`lib.data.speech`).
 """
 
@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from .data.events import Binned
+from .data.events import Binned, Events
 from .errors import RunFailed
+from .event_network import EventNetwork, EventNetworkConfig
 from .files import write_atomically
 from .kernels.spikes import SpikeList
 from .network import NetworkConfig, SpikingNetwork
@@ -40,7 +41,7 @@ class TrainingConfig:
         epochs: passes over the training samples.
         batch: samples a step.
         lr: peak learning rate of the weights.
-        delay_lr: peak learning rate of the delays, bins.
+        delay_lr: peak learning rate of the delays, bins (in event time: ms).
         clip: largest norm of the gradient.
     """
 
@@ -61,17 +62,17 @@ class Trained:
         loss, validation_accuracy: one value an epoch.
     """
 
-    network: SpikingNetwork
+    network: SpikingNetwork | EventNetwork
     best_epoch: int = -1
     loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
 
 
 def train(
-    network_config: NetworkConfig,
+    network_config: NetworkConfig | EventNetworkConfig,
     config: TrainingConfig,
-    samples: Callable[[int], Binned],
-    validation: Binned,
+    samples: Callable[[int], Binned | Events],
+    validation: Binned | Events,
     seed: int,
     device: str = "cpu",
     checkpoint: Path | None = None,
@@ -81,8 +82,9 @@ def train(
     Args:
         network_config: its shape, neuron and delays.
         config: optimiser.
-        samples: epoch -> training samples of that epoch (so that surviving spikes can be drawn anew).
-        validation: samples of the validation voices.
+        samples: epoch -> training samples of that epoch (so that surviving spikes can be drawn anew); `Binned`, or
+            `Events` for a network in event time.
+        validation: samples that choose the best epoch (of speech: those of the validation voices).
         seed: of weights, delays and the order of samples (separate streams).
         device: "cpu" or "cuda".
         checkpoint: file of the state between two epochs. Training goes on from it, to the same bits as without
@@ -91,7 +93,8 @@ def train(
     Raises:
         RunFailed: the loss or its gradient is not a number.
     """
-    network = SpikingNetwork(network_config, torch.Generator().manual_seed(seed)).to(device)
+    kind = EventNetwork if isinstance(network_config, EventNetworkConfig) else SpikingNetwork
+    network = kind(network_config, torch.Generator().manual_seed(seed)).to(device)
     groups = network.parameter_groups(config.lr, config.delay_lr)
     optimiser = torch.optim.Adam(groups)
     n_steps = -(-len(samples(0)) // config.batch) * config.epochs
@@ -160,7 +163,7 @@ class Progress:
         self.order.bit_generator.state = json.loads(state["order"])
 
 
-def weights_checksum(network: SpikingNetwork) -> str:
+def weights_checksum(network: torch.nn.Module) -> str:
     """SHA-256 of all parameters, as bytes: equal if and only if two networks are equal to the bit."""
     digest = hashlib.sha256()
     for name, values in sorted(network.state_dict().items()):
@@ -168,7 +171,7 @@ def weights_checksum(network: SpikingNetwork) -> str:
     return digest.hexdigest()
 
 
-def _epoch(progress: Progress, data: Binned, config: TrainingConfig, device: str) -> float:
+def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, device: str) -> float:
     """One pass over `data` in a new order; returns the mean loss."""
     network, optimiser = progress.network, progress.optimiser
     total = 0.0
@@ -189,9 +192,11 @@ def _epoch(progress: Progress, data: Binned, config: TrainingConfig, device: str
     return total / len(data)
 
 
-def batch_of(data: Binned, chosen: np.ndarray) -> SpikeList:
+def batch_of(data: Binned | Events, chosen: np.ndarray) -> SpikeList | Events:
     """The spikes of these samples as a network takes them: lists, never dense."""
     samples = data.select(chosen)
+    if isinstance(samples, Events):
+        return samples
     return SpikeList.of_events(samples.bins, samples.units, samples.offsets, data.n_bins, data.n_units)
 
 
@@ -210,7 +215,9 @@ def decide(logits: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def evaluate(network: SpikingNetwork, data: Binned, device: str = "cpu", batch: int = 256) -> Evaluation:
+def evaluate(
+    network: SpikingNetwork | EventNetwork, data: Binned | Events, device: str = "cpu", batch: int = 256
+) -> Evaluation:
     """Score a network on `data`, `batch` samples at a time."""
     logits, rates = [], []
     for start in range(0, len(data), batch):

@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lib.data.events import Events
-from lib.errors import InputError
+from lib.errors import InputError, RunFailed
 from lib.event_network import EventNetwork, EventNetworkConfig
-from lib.event_training import EventTrainingConfig, predict, train_events
 from lib.kernels import event_time_naive
+from lib.train import TrainingConfig, evaluate, train
 
 CONFIG = EventNetworkConfig(
     n_inputs=6, n_classes=3, hidden=8, tau_ms=20, tau_spread=0.5, count_scale=0.5, delay_init_ms=30, weight_sd=0.8
@@ -45,10 +45,6 @@ def lag_task(seed, n, lags_ms=(10, 40)):
 LAG_CONFIG = EventNetworkConfig(
     n_inputs=2, n_classes=2, hidden=40, tau_ms=10, tau_spread=0.5, delays="trained", delay_init_ms=5, delay_cap_ms=60
 )
-
-
-def accuracy(network, data):
-    return (predict(network, data).argmax(1) == data.labels).mean()
 
 
 @pytest.mark.parametrize("delays, trained", [("none", 4), ("fixed", 4), ("trained", 5)])
@@ -129,11 +125,11 @@ def test_events_of_other_units_are_refused():
 @pytest.mark.parametrize("delays", ["none", "trained"])
 def test_training_learns_a_lag_that_counts_do_not_tell(delays):
     """Two lags, equal counts: 97 % on samples never seen, and the delays come to differ by the shorter lag."""
-    config, training = replace(LAG_CONFIG, delays=delays), EventTrainingConfig(epochs=15, batch=32, lr=1e-2)
-    network, losses = train_events(config, training, lambda epoch: lag_task([1, epoch], 400), seed=0)
-    assert accuracy(network, lag_task(2, 500)) >= 0.97 and losses[-1] < 0.1 * losses[0]
+    config, training = replace(LAG_CONFIG, delays=delays), TrainingConfig(epochs=15, batch=32, lr=1e-2, delay_lr=1.0)
+    trained = train(config, training, lambda epoch: lag_task([1, epoch], 400), lag_task(3, 100), seed=0)
+    assert evaluate(trained.network, lag_task(2, 500)).accuracy >= 0.97 and trained.loss[-1] < 0.1 * trained.loss[0]
     if delays == "trained":
-        assert (network.delays[0] - network.delays[1]).item() == pytest.approx(10, abs=1)
+        assert (trained.network.delays[0] - trained.network.delays[1]).item() == pytest.approx(10, abs=1)
 
 
 def test_training_repeats_from_its_seed_and_asks_for_each_epoch():
@@ -145,9 +141,9 @@ def test_training_repeats_from_its_seed_and_asks_for_each_epoch():
         return lag_task([3, epoch], 40)
 
     def weights(seed):
-        network, losses = train_events(LAG_CONFIG, EventTrainingConfig(epochs=3, batch=16), samples, seed)
-        assert len(losses) == 3
-        return b"".join(p.detach().numpy().tobytes() for p in network.parameters())
+        trained = train(LAG_CONFIG, TrainingConfig(epochs=3, batch=16, delay_lr=1.0), samples, lag_task(5, 20), seed)
+        assert len(trained.loss) == 3
+        return b"".join(p.detach().numpy().tobytes() for p in trained.network.parameters())
 
     first = weights(5)
     assert asked[-3:] == [0, 1, 2]
@@ -161,8 +157,8 @@ def test_only_what_is_to_be_trained_moves(delays, train_tau):
     """Weights always move; time constants and delays only where they are trained, delays within their range."""
     config = replace(LAG_CONFIG, delays=delays, train_tau=train_tau)
     start = EventNetwork(config, torch.Generator().manual_seed(7))
-    training = EventTrainingConfig(epochs=1, batch=20, delay_lr=1e3)  # so fast that delays would leave their range
-    network, _ = train_events(config, training, lambda epoch: lag_task(4, 60), seed=7)
+    training = TrainingConfig(epochs=1, batch=20, delay_lr=1e3)  # so fast that delays would leave their range
+    network = train(config, training, lambda epoch: lag_task(4, 60), lag_task(5, 20), seed=7).network
     moved = {name: not torch.equal(p, dict(start.named_parameters())[name]) for name, p in network.named_parameters()}
     assert moved.pop("log_tau") == train_tau and moved.pop("delays") == (delays == "trained")
     assert all(moved.values()) and network.delays.min() >= 0 and network.delays.max() <= 60
@@ -171,12 +167,13 @@ def test_only_what_is_to_be_trained_moves(delays, train_tau):
 def test_training_that_diverges_stops():
     """A weight that is not a number never spikes, so that the loss stays finite: training stops all the same."""
     config = replace(LAG_CONFIG, weight_sd=float("nan"))
-    with pytest.raises(FloatingPointError, match="diverged"):
-        train_events(config, EventTrainingConfig(epochs=1), lambda epoch: lag_task(0, 10), seed=0)
+    with pytest.raises(RunFailed, match="diverged"):
+        train(config, TrainingConfig(epochs=1), lambda epoch: lag_task(0, 10), lag_task(1, 10), seed=0)
 
 
-def test_prediction_does_not_depend_on_the_batch():
-    """Logits in pieces of 3 are those of all samples at once."""
+def test_scores_do_not_depend_on_the_batch():
+    """Loss and spike counts in pieces of 3 are those of all samples at once."""
     network, events = make(delays="fixed"), random_events(n=10)
-    together = network(events).detach().numpy()
-    np.testing.assert_allclose(predict(network, events, batch=3), together, rtol=1e-5, atol=1e-6)
+    together, pieces = evaluate(network, events), evaluate(network, events, batch=3)
+    assert pieces.accuracy == together.accuracy and pieces.loss == pytest.approx(together.loss, rel=1e-5)
+    assert pieces.hidden_rates == pytest.approx(together.hidden_rates)

@@ -3,6 +3,9 @@
 | experiment | question |
 |---|---|
 | `timing_alone` | can speech be read from timing alone; what do delays, and training them, add? |
+| `isi` | are inter-spike intervals learnt, and do delays help (E1)? |
+| `polychrony` | are lags across units learnt, and from which lag on do delays help (E1, E2)? |
+| `coincidence` | are coincidences learnt, and do delays help (E3)? |
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from ..data import speech as speech_data
 from ..errors import InputError
 from ..runs import Job, Outcome, Run, key_of, pick_device, read, run_all
 from ..tables import Table, provenance_of
-from . import plans
+from . import plans, synthetic_plans
 from .presets import PRESETS, size_of
 
 __all__ = ["EXPERIMENTS", "PRESETS", "Experiment", "compute", "stored"]
@@ -38,6 +41,9 @@ class Experiment:
 
 EXPERIMENTS = {
     "timing_alone": Experiment(speech_data.DATA_SETS, plans.timing_alone, plans.speech_rows),
+    "isi": Experiment(("isi",), synthetic_plans.isi, synthetic_plans.rows),
+    "polychrony": Experiment(("polychrony",), synthetic_plans.polychrony, synthetic_plans.rows),
+    "coincidence": Experiment(("coincidence",), synthetic_plans.coincidence, synthetic_plans.rows),
 }
 
 

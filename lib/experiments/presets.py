@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..errors import InputError
@@ -58,6 +58,73 @@ SPEECH = {
         whole_seeds=tuple(range(5)),
     ),
 }
+
+
+@dataclass(frozen=True)
+class SyntheticSize:
+    """Size of the experiments on synthetic codes.
+
+    Attributes:
+        samples, tested: training and test samples of a run.
+        epochs: passes over the training samples; twice as many for two lags among many pairs.
+        hidden: units of the interval networks.
+        seeds: each varies samples, weights, order and perturbations.
+        arms: kinds of network.
+        fractions: of relocated spikes, f.
+        overlaps: of the coincidence code.
+        lags: longest lags of polychrony, ms.
+        as_published: the paper's plane with its published rates and 10 s a sample; else 1 to 30 pairs in 2 or 4 s.
+    """
+
+    samples: int
+    tested: int
+    epochs: int
+    hidden: int
+    seeds: tuple[int, ...]
+    arms: tuple[str, ...]
+    fractions: tuple[float, ...]
+    overlaps: tuple[float, ...]
+    lags: tuple[int, ...]
+    as_published: bool = False
+
+
+SYNTHETIC = {
+    "smoke": SyntheticSize(
+        samples=60,
+        tested=60,
+        epochs=1,
+        hidden=10,
+        seeds=(0,),
+        arms=("no_delays", "trained_wide"),
+        fractions=(0.0, 1.0),
+        overlaps=(0.0, 1.0),
+        lags=(50, 200),
+    ),
+    "quick": SyntheticSize(
+        samples=3000,
+        tested=2000,
+        epochs=20,  # ours: enough for 98 % and more on clean samples
+        hidden=100,  # paper
+        seeds=(0, 1, 2),
+        arms=("no_delays_short", "no_delays", "trained_wide"),
+        fractions=(0.0, 0.2, 0.5, 1.0),
+        overlaps=(0.0, 0.2, 0.4, 0.5, 1.0),
+        lags=(200, 500),
+    ),
+    "full": SyntheticSize(
+        samples=3000,  # of the plane as published: 2,158
+        tested=2000,
+        epochs=20,
+        hidden=100,
+        seeds=tuple(range(5)),
+        arms=("no_delays_short", "no_delays", "fixed_wide", "trained_small", "trained_wide"),
+        fractions=(0.0, 0.2, 0.5, 0.8, 1.0),
+        overlaps=(0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0),
+        lags=(50, 100, 200, 300, 500),
+        as_published=True,
+    ),
+}
+SYNTHETIC["paper"] = replace(SYNTHETIC["full"], epochs=300, seeds=tuple(range(10)))  # paper: 301 and 501 epochs
 
 
 def size_of(preset: str, sizes: Mapping[str, Size]) -> Size:

@@ -31,7 +31,7 @@ from .files import write_atomically
 from .progress import progress
 from .provenance import ROOT, commit, versions
 
-RESULTS_VERSION = 2  # raise it whenever code that decides a number has changed (see lib.fingerprint)
+RESULTS_VERSION = 3  # raise it whenever code that decides a number has changed (see lib.fingerprint)
 STORE = ROOT / "build" / "runs"
 PATIENCE = 20  # s, for a scheduler to answer
 THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits

@@ -16,8 +16,9 @@ from torch import nn
 
 from . import kernels
 from .kernels.spikes import SpikeList
-from .neurons import LIF
+from .neurons import LIF, SRM
 
+TAU_LR = 0.01  # change of log tau a step
 HIDDEN_RATE = 0.05  # spikes a bin that the initialisation expects of a hidden neuron
 
 
@@ -28,15 +29,16 @@ class NetworkConfig:
     Attributes:
         n_inputs, hidden, n_classes: numbers of neurons (paper: two hidden layers of 128 for SHD).
         bin_width_ms: duration of a time step, ms.
-        tau_ms: membrane time constant of the hidden neurons, ms.
+        tau_ms: membrane time constant of LIF neurons, ms.
+        train_tau: each hidden LIF neuron's time constant starts at tau_ms and is trained.
         tau_readout_ms: membrane time constant of the read-out, ms.
         delays: "none", "fixed" (random, never changed) or "trained".
         delay_init_bins: delays start uniformly between 0 and this, bins.
         delay_cap_bins: trained delays stay between 0 and this, bins (paper: 64).
         weight_scale: s.d. of a membrane potential before training, in thresholds.
         input_rate: mean spikes of an input neuron a bin, which the initialisation counts on.
-        readout: "membrane" (mean potential of leaky integrators that never spike) or "count" (spikes of LIF neurons).
-        neuron: the hidden neurons, but for their time constant.
+        readout: "membrane" (mean potential of leaky integrators that never spike) or "count" (spikes of neurons).
+        neuron: the hidden neurons: LIF, but for their membrane time constant, or SRM (the paper's).
         backend: of `lib.kernels`.
     """
 
@@ -46,19 +48,22 @@ class NetworkConfig:
     input_rate: float
     hidden: tuple[int, int] = (128, 128)
     tau_ms: float = 60.0
+    train_tau: bool = False
     tau_readout_ms: float = 60.0
     delays: str = "none"
     delay_init_bins: float = 0.0
     delay_cap_bins: float = 64.0
     weight_scale: float = 1.0
     readout: str = "membrane"
-    neuron: LIF = LIF()
+    neuron: LIF | SRM = LIF()
     backend: str = "auto"
 
     def __post_init__(self) -> None:
         for field, allowed in (("delays", ("none", "fixed", "trained")), ("readout", ("membrane", "count"))):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field}: {getattr(self, field)!r} is not one of {', '.join(allowed)}")
+        if self.train_tau and isinstance(self.neuron, SRM):
+            raise ValueError("train_tau: SRM neurons have no membrane time constant to train; choose LIF")
 
 
 class SpikingNetwork(nn.Module):
@@ -67,6 +72,7 @@ class SpikingNetwork(nn.Module):
     Attributes:
         weights: three matrices (out, in), no biases, so that without input nothing happens.
         delays: two vectors, bins, of the inputs and of the first hidden layer; empty without delays.
+        log_tau: two vectors, log of ms, of the hidden layers; empty unless time constants are trained.
         hidden_rates: spikes a neuron and sample of both hidden layers, in the last forward pass.
     """
 
@@ -77,7 +83,11 @@ class SpikingNetwork(nn.Module):
         self.decay = math.exp(-config.bin_width_ms / config.tau_ms)
         self.readout_decay = math.exp(-config.bin_width_ms / config.tau_readout_ms)
         rates = (config.input_rate, HIDDEN_RATE)
-        spread = [fluctuation_sd(n, rate, self.decay, config.weight_scale) for n, rate in zip(sizes, rates, strict=False)]
+        energy = 1 / (1 - self.decay**2)
+        if isinstance(config.neuron, SRM):
+            energy = (config.neuron.kernels()[0] ** 2).sum()
+        scale = config.weight_scale
+        spread = [fluctuation_sd(n, rate, energy, scale) for n, rate in zip(sizes, rates, strict=False)]
         spread.append(1 / math.sqrt(config.hidden[1]))
         shapes = zip(sizes[1:], sizes[:-1], strict=True)
         self.weights = nn.ParameterList(
@@ -88,6 +98,8 @@ class SpikingNetwork(nn.Module):
             for n in sizes[:2]:
                 start = config.delay_init_bins * torch.rand(n, generator=generator)
                 self.delays.append(nn.Parameter(start, requires_grad=config.delays == "trained"))
+        starts = config.hidden if config.train_tau else ()
+        self.log_tau = nn.ParameterList(torch.full((n,), math.log(config.tau_ms)) for n in starts)
         self.hidden_rates: list[float] = []
 
     def forward(self, batch: SpikeList | torch.Tensor) -> torch.Tensor:
@@ -106,23 +118,33 @@ class SpikingNetwork(nn.Module):
         run, neuron = kernels.choose(self.config.backend, weight.device), self.config.neuron
         n_bins = n_steps = batch.shape[1]
         spikes, rates = run.encode(batch, weight), []
-        for layer, n in enumerate(self.config.hidden):
+        for layer in range(len(self.config.hidden)):
             delays = self.delays[layer] if self.delays else None
             if delays is not None:
                 n_steps += math.ceil(delays.detach().max().item())
-            spikes = run.layer(spikes, self.weights[layer], delays, weight.new_full((n,), self.decay), neuron, n_steps)
+            spikes = run.layer(spikes, self.weights[layer], delays, self._decay(layer), neuron, n_steps)
             rates.append(run.counts(spikes).detach().mean().item())
         self.hidden_rates = rates
         if self.config.readout == "count":
-            decay = weight.new_full((self.config.n_classes,), self.decay)
-            return run.counts(run.layer(spikes, self.weights[2], None, decay, neuron, n_steps))
+            return run.counts(run.layer(spikes, self.weights[2], None, self._decay(2), neuron, n_steps))
         return run.summed_potential(spikes, self.weights[2], self.readout_decay) / n_bins
 
-    def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:
-        """Parameters for an optimiser: weights with `lr`, trained delays with their own `delay_lr` (bins a step)."""
+    def _decay(self, layer: int) -> torch.Tensor | None:
+        """Of the membranes of a layer, (neurons,); None: SRM."""
+        if isinstance(self.config.neuron, SRM):
+            return None
+        if layer < len(self.log_tau):
+            return torch.exp(-self.config.bin_width_ms * torch.exp(-self.log_tau[layer]))
+        return self.weights[layer].new_full((len(self.weights[layer]),), self.decay)
+
+    def parameter_groups(self, lr: float, delay_lr: float, tau_lr: float = TAU_LR) -> list[dict]:
+        """Parameters for an optimiser: weights with `lr`, trained delays with their own `delay_lr` (bins a step), and
+        trained time constants with `tau_lr` (of their logarithm, a step)."""
         groups = [{"params": list(self.weights), "lr": lr}]
         if self.config.delays == "trained":
             groups.append({"params": list(self.delays), "lr": delay_lr})
+        if self.config.train_tau:
+            groups.append({"params": list(self.log_tau), "lr": tau_lr})
         return groups
 
     @torch.no_grad()
@@ -133,10 +155,11 @@ class SpikingNetwork(nn.Module):
                 delay.clamp_(0, self.config.delay_cap_bins)
 
 
-def fluctuation_sd(n_inputs: int, rate: float, decay: float, scale: float) -> float:
+def fluctuation_sd(n_inputs: int, rate: float, energy: float, scale: float) -> float:
     """Standard deviation of zero-mean weights that makes a membrane potential fluctuate by `scale` thresholds.
 
-    n independent inputs of `rate` spikes a bin give Var[v] = n rate E[w^2] / (1 - decay^2) (fluctuation-driven
-    initialisation: Rossbroich, Gygax, Zenke 2022, Neuromorph. Comput. Eng. 2, 044016).
+    n independent inputs of `rate` spikes a bin give Var[v] = n rate E[w^2] energy, with energy the sum of squares of
+    the potential that one spike leaves, 1 / (1 - decay^2) of a LIF neuron (fluctuation-driven initialisation:
+    Rossbroich, Gygax, Zenke 2022, Neuromorph. Comput. Eng. 2, 044016).
     """
-    return scale * math.sqrt((1 - decay**2) / (n_inputs * rate))
+    return scale / math.sqrt(n_inputs * rate * energy)

@@ -1,6 +1,7 @@
 """Fast kernels equal the specification; the specification equals hand calculation and finite differences."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from lib import kernels, surrogate
 from lib.errors import InputError
 from lib.kernels import cpu, naive
 from lib.kernels.spikes import SpikeList
-from lib.neurons import LIF
+from lib.neurons import LIF, SRM
 
 SHAPES = [(1, 1, 1), (1, 63, 3), (2, 1, 17), (3, 40, 129), (40, 17, 1), (1, 500, 3)]  # 40: more than one chunk
 NEURONS = [
@@ -18,7 +19,17 @@ NEURONS = [
     LIF(reset="subtract"),
     LIF(reset_gradient=True, synaptic_decay=0.6, surrogate="arctan"),
     LIF(reset="subtract", reset_gradient=True, surrogate="exponential", delays="whole"),
+    SRM(threshold=1.0),
+    SRM(tau=3.0, threshold=1.0, delays="linear", surrogate="arctan", surrogate_scale=0.7),
 ]
+
+
+def name(neuron):
+    """Of a neuron, for the ids of tests."""
+    words = (neuron.reset, neuron.reset_gradient) if isinstance(neuron, LIF) else ("srm", neuron.tau)
+    return "-".join(map(str, (*words, neuron.surrogate)))
+
+
 BOTH = pytest.mark.parametrize("kernel", [naive, cpu])
 
 
@@ -48,14 +59,17 @@ def gradients(spikes, leaves, seed=9):
 
 
 def two_layers(kernel, spikes, neuron, first, second, delayed=True):
-    """Spikes of two layers, 5 and 3 steps longer than their input, and the gradients of all six parameters."""
+    """Spikes of two layers, 5 and 3 steps longer than their input, and the gradients of all parameters."""
     leaves = [x.clone().requires_grad_() for x in (*first, *second)]
     weight, delays, decay, weight2, delays2, decay2 = leaves
+    if isinstance(neuron, SRM):
+        decay = decay2 = None
+        del leaves[5], leaves[2]
     steps = [spikes.shape[1] + extra * delayed for extra in (5, 8)]
     hidden = kernel.layer(kernel.encode(spikes, weight), weight, delays if delayed else None, decay, neuron, steps[0])
     out = kernel.layer(hidden, weight2, delays2 if delayed else None, decay2, neuron, steps[1])
     if not delayed:
-        del leaves[4], leaves[1]
+        leaves = [leaf for leaf in leaves if leaf is not delays and leaf is not delays2]
     return [dense(hidden, weight), dense(out, weight)], gradients(out, leaves)
 
 
@@ -64,7 +78,7 @@ def assert_equal_up_to(one, other, tolerance):
     assert (one - other).abs().max().item() <= tolerance * scale
 
 
-@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: f"{n.reset}-{n.reset_gradient}-{n.surrogate}")
+@pytest.mark.parametrize("neuron", NEURONS, ids=name)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("rate, longest", [(0.0, 12.7), (0.1, None), (0.1, 12.7), (1.0, 0.0)])
 def test_layers_equal_the_specification(neuron, shape, rate, longest):
@@ -79,31 +93,38 @@ def test_layers_equal_the_specification(neuron, shape, rate, longest):
 
 
 @pytest.mark.parametrize("compact, tolerance", [(False, 1e-5), (True, 3e-3)])
-@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: f"{n.reset}-{n.reset_gradient}-{n.surrogate}")
+@pytest.mark.parametrize("neuron", NEURONS, ids=name)
 def test_float32_agrees_with_the_specification(neuron, compact, tolerance):
-    """One layer in float32: at least 99.9 % equal spikes; where all are equal, gradients within the relative RMS."""
-    spikes = spikes_of((4, 80, 33), 0.1, dtype=torch.float32)
-    leaves = [x.requires_grad_() for x in parameters(33, 17, 9.5, dtype=torch.float32)]
-    fast, slow = (
-        k.layer(k.encode(spikes, leaves[0]), *leaves, replace(neuron, compact=compact), 90) for k in (cpu, naive)
-    )
-    equal = dense(fast, leaves[0]) == slow
-    assert equal.float().mean() >= 0.999 and 0.01 < slow.mean() < 0.9
-    if equal.all():
-        for one, other in zip(gradients(fast, leaves), gradients(slow, leaves), strict=True):
-            assert (one - other).norm() <= tolerance * other.norm()
+    """One layer in float32, eight draws: at least 99.9 % equal spikes; in at least half of the draws all are equal,
+    and over those the median relative RMS error of each gradient is within tolerance (of decays, whose long sums
+    cancel and round in the specification too: twice)."""
+    errors = []
+    for seed in range(8):
+        spikes = spikes_of((4, 80, 33), 0.1, seed, dtype=torch.float32)
+        weight, delays, decay = (x.requires_grad_() for x in parameters(33, 17, 9.5, seed, dtype=torch.float32))
+        decay = decay if isinstance(neuron, LIF) else None
+        described = replace(neuron, compact=compact)
+        fast, slow = (k.layer(k.encode(spikes, weight), weight, delays, decay, described, 90) for k in (cpu, naive))
+        equal = dense(fast, weight) == slow
+        assert equal.float().mean() >= 0.999 and 0.01 < slow.mean() < 0.9
+        if equal.all():
+            leaves = [weight, delays] if decay is None else [weight, delays, decay]
+            pairs = zip(gradients(fast, leaves), gradients(slow, leaves), strict=True)
+            errors.append([((one - other).norm() / other.norm()).item() for one, other in pairs])
+    assert len(errors) >= 4
+    assert (np.median(errors, 0) <= tolerance * np.array([1, 1, 2])[: len(leaves)]).all()
 
 
 def test_results_do_not_depend_on_threads():
-    """The same bits from one thread and from three, over several chunks of a batch."""
-    leaves = [x.requires_grad_() for x in parameters(7, 17, 4.5, dtype=torch.float32)]
-    lists = cpu.encode(spikes_of((100, 20, 7), 0.2), leaves[0])
+    """The same bits from one thread and from three, through two layers and several chunks of a batch."""
+    first, second = (parameters(n, 17, 4.5, dtype=torch.float32) for n in (7, 17))
+    spikes = spikes_of((100, 20, 7), 0.2)
 
     def bits(threads):
         torch.set_num_threads(threads)
         try:
-            out = cpu.layer(lists, *leaves, LIF(), 25)
-            return [dense(out, leaves[0]), *gradients(out, leaves)]
+            emitted, grads = two_layers(cpu, spikes, LIF(), first, second)
+            return [*emitted, *grads]
         finally:
             torch.set_num_threads(1)
 
@@ -111,19 +132,49 @@ def test_results_do_not_depend_on_threads():
         assert torch.equal(one, three)
 
 
-def test_networks_on_a_leading_axis_equal_single_ones():
-    """Five networks at once give the spikes and gradients of each alone (specification)."""
+@BOTH
+def test_networks_on_a_leading_axis_equal_single_ones(kernel):
+    """Five networks at once give the spikes, read-out and gradients of each alone; cpu: to the bit."""
     singles = [parameters(7, 6, 4.5, seed=seed) for seed in range(5)]
     together = [torch.stack(values).requires_grad_() for values in zip(*singles, strict=True)]
     spikes, neuron = spikes_of((5, 3, 20, 7), 0.2), LIF(reset_gradient=True)
-    out = naive.layer(spikes, *together, neuron, 25)
+
+    def evidence(batch, weight, delays, decay):
+        hidden = kernel.layer(kernel.encode(batch, weight), weight, delays, decay, neuron, 25)
+        return kernel.summed_potential(hidden, weight.mT, 0.7) + kernel.counts(hidden).sum(-1, keepdim=True)
+
+    out = evidence(spikes, *together)
     grads = torch.autograd.grad(out.square().sum(), together)
     for r, single in enumerate(singles):
         leaves = [x.clone().requires_grad_() for x in single]
-        alone = naive.layer(spikes[r], *leaves, neuron, 25)
-        assert torch.equal(alone, out[r])
-        for one, other in zip(torch.autograd.grad(alone.square().sum(), leaves), grads, strict=True):
-            assert_equal_up_to(one, other[r], 1e-12)
+        alone = evidence(spikes[r], *leaves)
+        pairs = [(alone, out[r])]
+        pairs += zip(torch.autograd.grad(alone.square().sum(), leaves), [grad[r] for grad in grads], strict=True)
+        for one, other in pairs:
+            assert torch.equal(one, other) if kernel is cpu else torch.allclose(one, other, rtol=1e-12)
+
+
+@BOTH
+def test_golden_trace_of_a_spike_response_neuron(kernel):
+    """SLAYER's kernels for SHD: 8 and 22 values, sum 2.490, least -20 two bins on; and a neuron by hand: spikes act
+    one bin later, and one spike of its own keeps a neuron silent that would spike again."""
+    psp, refractory = (10 * values for values in SRM().kernels())
+    assert len(psp) == 8 and psp.sum() == pytest.approx(2.490, abs=5e-4)
+    assert len(refractory) == 22 and refractory.min() == refractory[2] == -20
+    # potentials: 0, 12 | .736 * 12 + 12 - 16.5 = 4.3, (.406 + .736) * 12 - 20 = -6.3
+    assert run_one(kernel, [12.0, 12.0, 0.0, 0.0], SRM(), None) == [0, 1, 0, 0]
+    # next to no refractory kernel: 0, 12 | 20.8 | 13.7 |
+    assert run_one(kernel, [12.0, 12.0, 0.0, 0.0], SRM(refractory_scale=0.01), None) == [0, 1, 1, 1]
+
+
+def test_compilation_is_announced_only_when_it_is_due(monkeypatch, tmp_path, capsys):
+    """One line where no compiled scan newer than its source is on disk; none where there is one."""
+    for made, lines in ((False, 1), (True, 0)):
+        if made:
+            (tmp_path / "scans.lif_forward-1.py3.nbi").touch()
+        monkeypatch.setattr(cpu.scans, "lif_forward", SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path)))
+        cpu.announce_compilation.__wrapped__()
+        assert capsys.readouterr().err.count("\n") == lines
 
 
 @pytest.mark.parametrize("neuron", NEURONS[:3], ids=lambda n: n.surrogate)
@@ -176,7 +227,8 @@ def run_one(kernel, current, neuron, decay=0.5):
     """Spikes of one neuron driven by weighted input, one input a step."""
     spikes = torch.eye(len(current), dtype=torch.float64)[None]
     weight = torch.tensor(current, dtype=torch.float64)[None]
-    out = kernel.layer(kernel.encode(spikes, weight), weight, None, torch.full((1,), decay).double(), neuron, len(current))
+    decay = None if decay is None else torch.full((1,), decay).double()
+    out = kernel.layer(kernel.encode(spikes, weight), weight, None, decay, neuron, len(current))
     return dense(out, weight).flatten().tolist()
 
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from lib.kernels import naive
 from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd
-from lib.neurons import LIF
+from lib.neurons import LIF, SRM
 
 CONFIG = NetworkConfig(
     n_inputs=12, n_classes=3, bin_width_ms=10, input_rate=0.1, hidden=(9, 7), weight_scale=2.0, delay_init_bins=6
@@ -37,6 +37,34 @@ def test_fast_and_specified_network_agree(delays, readout):
     assert len(out[0]) == {"none": 4, "fixed": 4, "trained": 6}[delays]
     for one, other in zip(*out, strict=True):
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("changes", [{"neuron": SRM()}, {"train_tau": True}], ids=["srm", "tau"])
+def test_fast_and_specified_network_agree_on_other_neurons(changes):
+    """The paper's neurons, and LIF with trained time constants: same evidence and gradients, none of them all zero."""
+    out = []
+    for backend in ("cpu", "naive"):
+        network = make(backend=backend, delays="trained", **changes).double()
+        evidence = network(some_spikes().double())
+        cross_entropy(evidence, torch.tensor([0, 1, 2, 0])).backward()
+        out.append([evidence, *(p.grad for p in network.parameters())])
+    for one, other in zip(*out, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12) and one.abs().sum() > 0
+
+
+def test_time_constants_are_trained_at_their_own_rate():
+    """They start at tau_ms, form a group of their own, and a step of the optimiser changes each by its rate."""
+    network = make(train_tau=True)
+    groups = network.parameter_groups(1e-3, 0.5, 0.02)
+    assert [group["lr"] for group in groups] == [1e-3, 0.02] and [len(x) for x in network.log_tau] == [9, 7]
+    plain, before = make()(some_spikes()), network(some_spikes())
+    assert torch.allclose(before, plain, rtol=1e-4, atol=1e-6)
+    cross_entropy(before, torch.tensor([0, 1, 2, 0])).backward()
+    torch.optim.Adam(groups).step()
+    change = (network.log_tau[0] - math.log(60)).abs()
+    assert change.max().item() == pytest.approx(0.02, rel=1e-3)
+    with pytest.raises(ValueError, match="train_tau"):
+        make(train_tau=True, neuron=SRM())
 
 
 def test_membrane_readout_is_the_mean_potential():
@@ -71,7 +99,9 @@ def test_without_input_nothing_happens():
 
 def test_the_generator_decides_weights_and_delays():
     """Same seed, same network, whatever torch's global state; other seed, other network."""
-    one, torch_state, two, other = make(0, delays="fixed"), torch.rand(1), make(0, delays="fixed"), make(1, delays="fixed")
+    one = make(0, delays="fixed")
+    torch.rand(1)
+    two, other = make(0, delays="fixed"), make(1, delays="fixed")
     for a, b, c in zip(one.parameters(), two.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b) and not torch.equal(a, c)
 
@@ -94,7 +124,7 @@ def test_membranes_fluctuate_as_asked():
     n, rate, decay, scale = 200, 0.05, 0.8, 1.5
     generator = torch.Generator().manual_seed(0)
     spikes = (torch.rand(8, 400, n, generator=generator) < rate).float()
-    weights = fluctuation_sd(n, rate, decay, scale) * torch.randn(300, n, generator=generator)
+    weights = fluctuation_sd(n, rate, 1 / (1 - decay**2), scale) * torch.randn(300, n, generator=generator)
     potential = naive.leaky_integrator(spikes @ weights.T, decay)[:, 50:]
     # over neurons: zero-mean weights make the mean over an ensemble of neurons zero
     second_moment = (potential - potential.mean((0, 1))).var((0, 1)).mean()

@@ -66,8 +66,9 @@ def layer(
 def summed_potential(spikes: Spikes | tuple[Spikes, ...], weight: torch.Tensor, decay: float) -> torch.Tensor:
     """See `naive.summed_potential`. A spike with k steps to go counts (1 - decay^(k+1)) / (1 - decay) times."""
     if weight.ndim == 3:
-        each = zip(_unbind(spikes, len(weight)), weight, strict=True)
-        return torch.stack([summed_potential(*one, decay) for one in each])
+        each = zip(_unbind(spikes, len(weight)), _unbind(weight, len(weight)), strict=True)
+        # Times 1: each gradient is copied to memory of its own, see `_unbind`
+        return torch.stack([summed_potential(*one, decay) * 1 for one in each])
     kernel = np.cumsum(decay ** np.arange(spikes.lists.shape[1], dtype=np.float64))[::-1]
     return _Weigh.apply(spikes.carrier, spikes.lists, kernel.astype(_array(weight).dtype)) @ weight.T
 
@@ -128,7 +129,8 @@ class _Layer(torch.autograd.Function):
                 _send_back(torch.from_numpy(current), weight, delays, ctx.late, grad_spikes[lo:hi])
             return sums
 
-        now, later, *decays = (functools.reduce(np.add, parts) for parts in zip(*_over_chunks(work, batch), strict=True))
+        chunks = zip(*_over_chunks(work, batch), strict=True)
+        now, later, *decays = (functools.reduce(np.add, parts) for parts in chunks)
         grad_delays = None
         if delays is not None:
             grad_delays = torch.from_numpy(((later - now) * _array(weight).T).sum(1))
@@ -167,9 +169,12 @@ def _scans(neuron: LIF | SRM, decay: torch.Tensor | None, number: type) -> list[
 
 
 def _unbind(values: tuple | torch.Tensor | Spikes | None, networks: int) -> tuple:
-    """One value for each network; what has no leading axis is shared."""
+    """One value for each network; what has no leading axis is shared.
+
+    Tensors are copied: the bits of a matrix product depend on where in memory its factors begin.
+    """
     if isinstance(values, torch.Tensor):
-        return values.unbind()
+        return tuple(value.clone() for value in values.unbind())
     return values if isinstance(values, tuple) else (values,) * networks
 
 

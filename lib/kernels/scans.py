@@ -64,8 +64,9 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
         for t in range(n_steps):
             for m in range(n):
                 drive[m] = synaptic * drive[m] + later[m]
-            later[:] = zero
-            gather(units[starts[b, t] : starts[b, t + 1]], rows, late, drive, later)
+            for m in range(n):
+                later[m] = zero
+            gather(units, starts[b, t], starts[b, t + 1], rows, late, drive, later)
             for m in range(n):
                 potential[m] = decay[m] * potential[m] + drive[m]
             if stored.shape[1] == n_steps:
@@ -116,8 +117,9 @@ def lif_backward(
                 adjoint[m] = upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
             for m in range(n):
                 now[m] = adjoint[m] + synaptic * after[m]
-            scatter(units[starts[b, t] : starts[b, t + 1]], now, after, grad_now, grad_later)
-            after[:] = now
+            scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
+            for m in range(n):
+                after[m] = now[m]
 
 
 @compiled
@@ -136,10 +138,11 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
         current[:], ahead[:] = zero, zero
         ends[b - lo, 0] = count
         for t in range(n_steps):
-            gather(units[starts[b, t] : starts[b, t + 1]], rows, late, current[t], current[t + 1])
+            gather(units, starts[b, t], starts[b, t + 1], rows, late, current[t], current[t + 1])
             potential[:] = zero
             for j in range(min(len(psp), t + 1)):
-                add(psp[j], current[t - j], potential)
+                for m in range(n):
+                    potential[m] += psp[j] * current[t - j, m]
             for m in range(n):
                 potential[m] += ahead[t, m]
             if stored.shape[1] == n_steps:
@@ -175,43 +178,44 @@ def srm_backward(units, starts, grad, stored, psp, scale, kind, slope, grad_now,
                 here[m] = scale * upstream[m] * steepness[m]
             now[:] = zero
             for j in range(min(len(psp), n_steps - t)):
-                add(psp[j], adjoint[t + j], now)
+                for m in range(n):
+                    now[m] += psp[j] * adjoint[t + j, m]
             after = room[t + 1] if t + 1 < n_steps else silence
-            scatter(units[starts[b, t] : starts[b, t + 1]], now, after, grad_now, grad_later)
+            scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
 
 
 @compiled
-def add(factor, values, total):
-    """total += factor * values."""
-    for m in range(len(total)):
-        total[m] += factor * values[m]
-
-
-@compiled
-def gather(arriving, rows, late, drive, later):
+def gather(units, first, last, rows, late, drive, later):
     """Add the weights of arriving spikes to the current of this step and, where a share is late, of the next."""
     one = rows.dtype.type(1)
-    for unit in arriving:
+    for i in range(first, last):
+        unit = units[i]
         if len(late):
-            add(one - late[unit], rows[unit], drive)
-            add(late[unit], rows[unit], later)
+            share, rest = late[unit], one - late[unit]
+            for m in range(len(drive)):
+                drive[m] += rest * rows[unit, m]
+            for m in range(len(drive)):
+                later[m] += share * rows[unit, m]
         else:
-            add(one, rows[unit], drive)
+            for m in range(len(drive)):
+                drive[m] += rows[unit, m]
 
 
 @compiled
-def scatter(arriving, now, after, grad_now, grad_later):
+def scatter(units, first, last, now, after, grad_now, grad_later):
     """The adjoint of `gather`: the current's gradient, summed over the spikes of each presynaptic neuron.
 
     Args:
         now, after: of the step of arrival and of the next.
         grad_now, grad_later: (presynaptic, postsynaptic), receive the sums; grad_later empty: not wanted.
     """
-    one = now.dtype.type(1)
-    for unit in arriving:
-        add(one, now, grad_now[unit])
+    for i in range(first, last):
+        unit = units[i]
+        for m in range(len(now)):
+            grad_now[unit, m] += now[m]
         if len(grad_later):
-            add(one, after, grad_later[unit])
+            for m in range(len(now)):
+                grad_later[unit, m] += after[m]
 
 
 @compiled

@@ -143,6 +143,8 @@ def run_all(
     paths = [store / f"{key_of(run)}.json" for run in runs]
     known = {path: read(path) for path in dict.fromkeys(paths)}
     missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
+    for path in known.keys() - missing.keys():  # left by a run that was killed after its outcome was stored
+        path.with_suffix(".checkpoint").unlink(missing_ok=True)
     jobs = 1 if job.device == "cuda" else min(jobs or os.cpu_count() or 1, len(missing)) or 1
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:

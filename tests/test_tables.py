@@ -103,9 +103,9 @@ def test_an_experiment_is_computed_then_stored_then_published(toy, capsys):
     assert stored("toy", "digits", "quick") == table
     assert command_line.main(["publish", "--preset", "quick"]) == 0
     assert published() == [table]
-    said = capsys.readouterr().out.splitlines()[-3:]
+    said = capsys.readouterr().out.splitlines()
     assert f"{tables.PUBLISHED / 'toy.json.gz'}: digits, quick" in said
-    assert "left out: timing_alone: 25 of 25 runs are not in the store" in said[0]
+    assert any(line.startswith("left out: timing_alone: 25 of 25 runs are not in the store") for line in said)
 
 
 def test_published_results_are_no_cache(toy, tmp_path, monkeypatch):

@@ -116,8 +116,8 @@ def expert(problem: Problem) -> Contestant:
     return _torch_step(problem, [*weights, *delays], evidence, clamp), lambda: list(rates)
 
 
-def _layers(problem: Problem, current: Callable, neuron: Callable, readout: Callable):
-    """A network of any torch library, time first: current(layer, spikes) and neuron, or the read-out's sum over time."""
+def _layers(problem: Problem, neuron: Callable, readout: Callable, current: Callable = lambda _, spikes, w: spikes @ w.T):
+    """A network of any torch library, time first: current(layer, spikes, weight) and neuron, or the read-out's sum."""
     import torch
 
     spikes, rates = torch.from_numpy(problem.dense()), []
@@ -127,7 +127,7 @@ def _layers(problem: Problem, current: Callable, neuron: Callable, readout: Call
         out = spikes
         rates.clear()
         for layer, weight in enumerate(weights):
-            drive = current(layer, out) @ weight.T
+            drive = current(layer, out, weight)
             if layer == len(weights) - 1:
                 return readout(drive) / problem.task.n_bins
             out = neuron(drive)
@@ -153,15 +153,14 @@ def snntorch(problem: Problem) -> Contestant:
             state = state[1]
         return torch.stack(out)
 
-    weights, evidence, rates = _layers(
-        problem, lambda _, s: s, lambda drive: scan(hidden, drive, 0), lambda drive: scan(leaky, drive, 1).sum(0)
-    )
+    weights, evidence, rates = _layers(problem, lambda d: scan(hidden, d, 0), lambda d: scan(leaky, d, 1).sum(0))
     return _torch_step(problem, weights, evidence), rates
 
 
 def spikingjelly(problem: Problem) -> Contestant:
     """SpikingJelly: `LIFNode`, all steps at once, hard reset, detached."""
-    return _spikingjelly(problem, lambda _, spikes: spikes, [])
+    weights, evidence, rates = _layers(problem, *_spikingjelly())
+    return _torch_step(problem, weights, evidence), rates
 
 
 def dcls(problem: Problem) -> Contestant:
@@ -180,15 +179,22 @@ def dcls(problem: Problem) -> Contestant:
         layer.weight.requires_grad_(False)
         delays.append(layer)
 
-    def current(layer: int, spikes):
+    def padded(spikes):
+        return pad(spikes.permute(1, 2, 0), (longest, longest))
+
+    inputs = padded(torch.from_numpy(problem.dense()))
+
+    def current(layer: int, spikes, weight):
         if layer == len(delays):
-            return spikes
-        return delays[layer](pad(spikes.permute(1, 2, 0), (longest, longest))).permute(2, 0, 1)
+            return spikes @ weight.T
+        return (weight @ delays[layer](padded(spikes) if layer else inputs)).permute(2, 0, 1).contiguous()
 
-    return _spikingjelly(problem, current, [layer.P for layer in delays])
+    weights, evidence, rates = _layers(problem, *_spikingjelly(), current)
+    return _torch_step(problem, [*weights, *(layer.P for layer in delays)], evidence), rates
 
 
-def _spikingjelly(problem: Problem, current: Callable, delays: list) -> Contestant:
+def _spikingjelly() -> tuple[Callable, Callable]:
+    """Neurons, and the read-out's sum over time."""
     from spikingjelly.activation_based import functional, neuron, surrogate
 
     tau = 1 / (1 - DECAY)
@@ -201,8 +207,4 @@ def _spikingjelly(problem: Problem, current: Callable, delays: list) -> Contesta
         functional.reset_net(module)
         return module(drive)
 
-    def readout(drive):
-        return run(leaky, drive) * tau * len(drive)
-
-    weights, evidence, rates = _layers(problem, current, lambda drive: run(lif, drive), readout)
-    return _torch_step(problem, [*weights, *delays], evidence), rates
+    return lambda drive: run(lif, drive), lambda drive: run(leaky, drive) * tau * len(drive)

@@ -116,7 +116,11 @@ def expert(problem: Problem) -> Contestant:
     return _torch_step(problem, [*weights, *delays], evidence, clamp), lambda: list(rates)
 
 
-def _layers(problem: Problem, neuron: Callable, readout: Callable, current: Callable = lambda _, spikes, w: spikes @ w.T):
+def _product(_, spikes, weight):
+    return spikes @ weight.T
+
+
+def _layers(problem: Problem, neuron: Callable, readout: Callable, current: Callable = _product):
     """A network of any torch library, time first: current(layer, spikes, weight) and neuron, or the read-out's sum."""
     import torch
 
@@ -167,7 +171,7 @@ def dcls(problem: Problem) -> Contestant:
     """DCLS: a depthwise dilated convolution with one learnable spacing is an axonal delay; neurons of SpikingJelly."""
     import torch
     from DCLS.construct.modules import Dcls1d
-    from torch.nn.functional import pad
+    from torch.nn.functional import conv1d, pad
 
     delays, longest = [], problem.task.longest_delay
     for start in problem.delays:
@@ -187,7 +191,8 @@ def dcls(problem: Problem) -> Contestant:
     def current(layer: int, spikes, weight):
         if layer == len(delays):
             return spikes @ weight.T
-        return (weight @ delays[layer](padded(spikes) if layer else inputs)).permute(2, 0, 1).contiguous()
+        delayed = delays[layer](padded(spikes) if layer else inputs)
+        return conv1d(delayed, weight[:, :, None]).permute(2, 0, 1).contiguous()  # the product, in DCLS's layout
 
     weights, evidence, rates = _layers(problem, *_spikingjelly(), current)
     return _torch_step(problem, [*weights, *(layer.P for layer in delays)], evidence), rates

@@ -188,7 +188,7 @@ def test_everything_is_pinned_and_every_peer_named():
 
 def test_the_figure_shows_times_and_ratios(tmp_path):
     """A point at every time, a number at every ratio, the same bytes from the same numbers."""
-    names = {"S": ("ours", "expert", "spyx"), "D": ("ours", "dcls"), "C": ("ours", "torch_loop"), "CD": ("ours", "dcls")}
+    names = {"S": ("ours", "expert", "spyx"), "D": ("ours", "dcls"), "C": ("ours", "spyx"), "CD": ("ours", "dcls")}
     tasks = {
         f"{shape} {n}": {name: {"ms": n / 10 * 3.0**place} for place, name in enumerate(entered)}
         for shape, entered in names.items() for n in (100, 1000)

@@ -2,7 +2,7 @@
 
 input spikes -> [delay] -> weights -> LIF -> [delay] -> weights -> LIF -> weights -> read-out
 
-One delay belongs to each presynaptic neuron of the first two weight matrices. The axons of the last hidden layer
+One delay belongs to each presynaptic neuron of all weight matrices but the last. The axons of the last hidden layer
 feed a read-out that averages over time, which a delay would hardly change: they have none.
 """
 
@@ -46,7 +46,7 @@ class NetworkConfig:
     n_classes: int
     bin_width_ms: float
     input_rate: float
-    hidden: tuple[int, int] = (128, 128)
+    hidden: tuple[int, ...] = (128, 128)
     tau_ms: float = 60.0
     train_tau: bool = False
     tau_readout_ms: float = 60.0
@@ -70,10 +70,10 @@ class SpikingNetwork(nn.Module):
     """The network; weights and delays come from `generator`.
 
     Attributes:
-        weights: three matrices (out, in), no biases, so that without input nothing happens.
-        delays: two vectors, bins, of the inputs and of the first hidden layer; empty without delays.
+        weights: one matrix (out, in) a layer, no biases, so that without input nothing happens.
+        delays: bins, of the inputs and of all hidden layers but the last; empty without delays.
         log_tau: two vectors, log of ms, of the hidden layers; empty unless time constants are trained.
-        hidden_rates: spikes a neuron and sample of both hidden layers, in the last forward pass.
+        hidden_rates: spikes a neuron and sample of every hidden layer, in the last forward pass.
     """
 
     def __init__(self, config: NetworkConfig, generator: torch.Generator) -> None:
@@ -82,20 +82,20 @@ class SpikingNetwork(nn.Module):
         sizes = (config.n_inputs, *config.hidden, config.n_classes)
         self.decay = math.exp(-config.bin_width_ms / config.tau_ms)
         self.readout_decay = math.exp(-config.bin_width_ms / config.tau_readout_ms)
-        rates = (config.input_rate, HIDDEN_RATE)
+        rates = (config.input_rate, *[HIDDEN_RATE] * (len(config.hidden) - 1))
         energy = 1 / (1 - self.decay**2)
         if isinstance(config.neuron, SRM):
             energy = (config.neuron.kernels()[0] ** 2).sum()
         scale = config.weight_scale
         spread = [fluctuation_sd(n, rate, energy, scale) for n, rate in zip(sizes, rates, strict=False)]
-        spread.append(1 / math.sqrt(config.hidden[1]))
+        spread.append(1 / math.sqrt(config.hidden[-1]))
         shapes = zip(sizes[1:], sizes[:-1], strict=True)
         self.weights = nn.ParameterList(
             sd * torch.randn(*shape, generator=generator) for sd, shape in zip(spread, shapes, strict=True)
         )
         self.delays = nn.ParameterList()
         if config.delays != "none":
-            for n in sizes[:2]:
+            for n in sizes[:-2]:
                 start = config.delay_init_bins * torch.rand(n, generator=generator)
                 self.delays.append(nn.Parameter(start, requires_grad=config.delays == "trained"))
         starts = config.hidden if config.train_tau else ()
@@ -126,8 +126,8 @@ class SpikingNetwork(nn.Module):
             rates.append(run.counts(spikes).detach().mean().item())
         self.hidden_rates = rates
         if self.config.readout == "count":
-            return run.counts(run.layer(spikes, self.weights[2], None, self._decay(2), neuron, n_steps))
-        return run.summed_potential(spikes, self.weights[2], self.readout_decay) / n_bins
+            return run.counts(run.layer(spikes, self.weights[-1], None, self._decay(len(rates)), neuron, n_steps))
+        return run.summed_potential(spikes, self.weights[-1], self.readout_decay) / n_bins
 
     def _decay(self, layer: int) -> torch.Tensor | None:
         """Of the membranes of a layer, (neurons,); None: SRM."""

@@ -14,7 +14,6 @@ from benchmarks import contestants, expert, figure, harness, worker
 from benchmarks.tasks import DECAY, SLOPE, TASKS, Task, problem
 from lib.kernels import naive
 
-LIF = pytest.importorskip("lib.neurons", reason="needs the event-driven layers", exc_type=ImportError).LIF
 
 TINY = Task(sizes=(12, 10, 8, 3), batch=4, n_bins=30, density=0.1)
 DELAYED = replace(TINY, longest_delay=6)

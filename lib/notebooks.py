@@ -20,7 +20,7 @@ from .files import write_atomically
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"
-MINUTES = {"smoke": 1, "quick": 10, "full": 20, "paper": 1000}  # on two cores, for the announcement
+MINUTES = {"smoke": 2, "quick": 12, "full": 90, "paper": 1000}  # on two cores, for the announcement
 
 
 def ordered(numbers: list[int], folder: Path) -> list[Path]:

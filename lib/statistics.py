@@ -91,6 +91,17 @@ def gain(rows: list[dict], arm: str, over: str, **conditions) -> list[float]:
     return paired_differences(better, base)
 
 
+def gains(rows: list[dict], pairs: Sequence[tuple[str, str]], variant: str) -> list[str]:
+    """One line a pair of arms and part: what the first gains over the second as spoken, in points, seed by seed."""
+    lines = []
+    for arm, over in pairs:
+        for part in ("validation", "test"):
+            points = gain(rows, arm, over, variant=variant, part=part, trained="clean", tested="clean")
+            text = ", ".join(f"{100 * value:+.1f}" for value in points)
+            lines.append(f"{arm:13s} over {over:11s} {part:10s} {text} points")
+    return lines
+
+
 def summary(rows: list[dict], variant: str, part: str) -> list[str]:
     """One line an arm trained on clean samples: mean accuracy as spoken and reversed, retention over seeds."""
     chosen = select(rows, variant=variant, part=part, trained="clean")

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks import contestants, expert, figure, harness, worker
 from benchmarks.tasks import DECAY, SLOPE, TASKS, Task, problem
 from lib.kernels import naive
-
+from lib.neurons import LIF
 
 TINY = Task(sizes=(12, 10, 8, 3), batch=4, n_bins=30, density=0.1)
 DELAYED = replace(TINY, longest_delay=6)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from lib.errors import InputError
-from lib.statistics import FEWEST_SEEDS, against_chance, estimate, gain, inside, paired_differences, summary
+from lib.statistics import FEWEST_SEEDS, against_chance, estimate, gain, gains, inside, paired_differences, summary
 from lib.tables import by_seed, select
 
 VALUES = [0.61, 0.58, 0.66, 0.60, 0.63]
@@ -82,6 +82,14 @@ FAILED = ROWS[0] | {"arm": "c", "accuracy": None, "failed": "silent"}
 def test_gain_pairs_seeds_whatever_the_order_of_rows():
     """a - b for seeds 0 and 1."""
     assert gain(ROWS, "a", "b", tested="clean") == pytest.approx([0.3, 0.2])
+
+
+def test_gains_are_a_line_a_part():
+    """Points of both parts, with their sign, in the order of seeds; a part without rows has none."""
+    assert gains(ROWS, [("a", "b")], "norm") == [
+        "a             over b           validation  points",
+        "a             over b           test       +30.0, +20.0 points",
+    ]
 
 
 def test_failed_runs_are_missing_not_zero():

@@ -32,7 +32,7 @@ def draw_timing_alone(rows: list[dict]) -> Figure:
         width_ratios=[len(arms["norm"]), len(arms["whole"])],
     )  # fmt: skip
     titles = {"norm": "norm: every unit fires the same number of spikes", "whole": "whole: all spikes"}
-    parts = {"validation": "validation voices\n(settings were chosen on them)", "test": "test voices\n(scored once)"}
+    parts = {"validation": "validation voices\n(choices were made on them)", "test": "test voices\n(scored once)"}
     chance = 100 * next((row["chance"] for row in rows if row["chance"]), 0.0)
     for row, part in enumerate(parts):
         for column, variant in enumerate(arms):

@@ -13,7 +13,7 @@ usage() {
 ./run_all.sh test [ARG ...] run the whole test suite: pytest (with ARGs), then nbval on the notebooks
 
   --preset smoke|quick|full|paper   how large (default quick: every figure, in minutes, on two cores)
-  --data digits|fsdd                synthetic spoken digits (default), or human ones (needs --data-dir)
+  --data digits|fsdd|shd|ssc        synthetic spoken digits (default), or human ones (needs --data-dir)
   --data-dir PATH                   folder or zip with the recordings of the Free Spoken Digit Dataset
   --device auto|cpu|cuda            where to train (default auto)
   --scheduler tcp://HOST:PORT       train on the workers of a dask cluster that sees this folder
@@ -44,7 +44,7 @@ while (($#)) && [[ $command != test ]]; do
       value=$2
       case $1 in
         --preset) one_of "$1" "$2" smoke quick full paper ;;
-        --data) one_of "$1" "$2" digits fsdd; data=$2 ;;
+        --data) one_of "$1" "$2" digits fsdd shd ssc; data=$2 ;;
         --device) one_of "$1" "$2" auto cpu cuda ;;
         --scheduler) [[ $2 == *://*:* ]] || fail "--scheduler: '$2' is no address; give tcp://host:port" ;;
         --data-dir)
@@ -65,8 +65,8 @@ while (($#)) && [[ $command != test ]]; do
   esac
 done
 if [[ $command == notebooks ]]; then
-  [[ $data != fsdd || -n $data_dir ]] || fail "--data-dir: fsdd needs recordings; give their folder or zip"
-  [[ $data == fsdd || -z $data_dir ]] || fail "--data-dir: only fsdd is read from there; add --data fsdd"
+  [[ $data == digits || -n $data_dir ]] || fail "--data-dir: $data needs it; give the folder or zip of the data"
+  [[ $data != digits || -z $data_dir ]] || fail "--data-dir: digits need none; add --data fsdd, shd or ssc"
 fi
 [[ $command == test && ${1:-} =~ ^(-h|--help)$ ]] && { usage; exit; }
 

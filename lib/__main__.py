@@ -9,7 +9,7 @@ import sys
 from .errors import InputError
 
 PRESETS = ("smoke", "quick", "full", "paper")
-DATA = ("digits", "fsdd")
+DATA = ("digits", "fsdd", "shd", "ssc")
 EXPERIMENTS = ("timing_alone", "isi", "polychrony", "coincidence")
 
 
@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def _add_machine(command: argparse.ArgumentParser) -> None:
     """How large, and where it is computed."""
     command.add_argument("--preset", choices=PRESETS, default="quick", help="how large (default quick)")
-    command.add_argument("--data-dir", help="folder or zip with recordings (fsdd)")
+    command.add_argument("--data-dir", help="folder or zip with recordings (fsdd), folder of event files (shd, ssc)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")
     command.add_argument("--scheduler", help="compute on a dask cluster: tcp://host:8786 (its workers see this folder)")
 

@@ -4,10 +4,12 @@
 |---|---|---|
 | `digits` | synthetic spoken digits, 20 classes, 16 voices | shipped, binned at 14.14 ms |
 | `fsdd` | human spoken digits (FSDD), 10 classes, 6 speakers | recordings that the reader has (`data_dir`) |
+| `shd`, `ssc` | human spoken digits and commands, 20 and 35 classes | event files in `data_dir`; missing ones are fetched |
 """
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,12 +17,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of
-from . import fsdd, shipped
+from . import fsdd, shd, shipped
 from .digits import cache_dir
 from .events import BIN_WIDTH_PAPER, Binned, bin_events
 from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
-DATA_SETS = ("digits", "fsdd")
+DATA_SETS = ("digits", "fsdd", "shd", "ssc")
 PARTS = ("train", "validation", "test")
 VARIANTS = ("whole", "norm")
 
@@ -31,8 +33,10 @@ def check_names(data: str, data_dir: str | None) -> None:
         raise InputError(f"--data: {data!r} is not a data set; choose from {', '.join(DATA_SETS)}")
     if data == "fsdd" and not data_dir:
         raise InputError("--data-dir: fsdd needs the recordings; give the folder or zip of the Free Spoken Digit Dataset")
-    if data == "fsdd" and not Path(data_dir).exists():
-        raise InputError(f"--data-dir: {data_dir} does not exist; give the folder or zip of the recordings")
+    if data in shd.FILES and not data_dir:
+        raise InputError(f"--data-dir: {data} needs a folder; give the one that holds its event files, or an empty one")
+    if data != "digits" and not Path(data_dir).exists():
+        raise InputError(f"--data-dir: {data_dir} does not exist; give the folder (or zip) of the data set")
 
 
 @lru_cache(maxsize=4)
@@ -40,9 +44,9 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     """All samples of one part, binned at 14.14 ms (the paper's bins).
 
     Args:
-        data: "digits" or "fsdd".
+        data: a name of DATA_SETS.
         part: "train", "validation" or "test": disjoint sets of voices.
-        data_dir: folder or zip with the recordings (fsdd).
+        data_dir: folder or zip with the recordings (fsdd) or the event files (shd, ssc).
 
     Raises:
         InputError: unknown data set or part; recordings missing or altered; a shipped file is damaged.
@@ -52,6 +56,11 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
         raise InputError(f"part: {part!r} is not a part; choose from {', '.join(PARTS)}")
     if data == "digits":
         return shipped.read(part)
+    if data in shd.FILES:
+        shd.download(data, data_dir)
+        events = shd.events_of(data, part, data_dir)
+        n_bins = int(np.ceil(max(1.4, events.times.max(initial=0.0)) / BIN_WIDTH_PAPER)) + 1
+        return bin_events(events, BIN_WIDTH_PAPER, n_bins)[0]
     events = _fsdd_events(data_dir)
     speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
     chosen = np.flatnonzero(np.isin(events.speakers, speakers))
@@ -76,7 +85,13 @@ def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned,
 
 
 def checksum(data: str) -> str:
-    """SHA-256 of the list of a data set's files with their checksums; reading verifies each file against it."""
+    """SHA-256 of the list of a data set's files with their checksums; reading verifies each file against it.
+
+    Of SHD and SSC it is that of the published files; a reader's own unpacked files are not compared with them.
+    """
     if data not in DATA_SETS:
         raise InputError(f"--data: {data!r} is not a data set; choose from {', '.join(DATA_SETS)}")
+    if data in shd.FILES:
+        names = sorted({f"{name}.zip" for name in shd.FILES[data].values()})
+        return hashlib.sha256("".join(f"{shd.MD5[name]}  {name}\n" for name in names).encode()).hexdigest()
     return sha256_of(shipped.FOLDER / shipped.CHECKSUMS if data == "digits" else fsdd.MANIFEST)

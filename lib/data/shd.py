@@ -1,0 +1,115 @@
+"""SHD and SSC: spoken digits and commands as the spikes of an inner-ear model (Cramer et al. 2022, CC BY 4.0).
+
+From a folder that holds the files (as they are, .zip or .gz), or downloaded into it through `tonic`. A download is
+kept only if its MD5 is the published one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import shutil
+import zipfile
+import zlib
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import write_atomically
+from .events import Events, read_shd
+
+MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
+MD5 = {  # of the zips; the same in tonic 1.7
+    "shd_train.h5.zip": "f3252aeb598ac776c1b526422d90eecb",
+    "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
+    "ssc_train.h5.zip": "d102be95e7144fcc0553d1f45ba94170",
+    "ssc_valid.h5.zip": "b4eee3516a4a90dd0c71a6ac23a8ae43",
+    "ssc_test.h5.zip": "a35ff1e9cffdd02a20eb850c17c37748",
+}
+FILES = {
+    "shd": {"train": "shd_train.h5", "validation": "shd_train.h5", "test": "shd_test.h5"},
+    "ssc": {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"},
+}
+N_VALIDATION_VOICES = 2  # of SHD's training file, which has no validation part
+REMEDY = "put the files into a folder and give --data-dir"
+
+
+def events_of(data: str, part: str, folder: str | Path) -> Events:
+    """The events of "train", "validation" or "test" of "shd" or "ssc".
+
+    SSC has an official validation file. SHD has none: `validation_voices` of its training file are set aside.
+
+    Raises:
+        InputError: the file is missing or damaged, or SHD's training file has too few voices.
+    """
+    name = FILES[data][part]
+    events = read_shd(find(name, Path(folder)))
+    if data == "ssc" or part == "test":
+        return events
+    held_out = np.isin(events.speakers, validation_voices(events.speakers))
+    return events.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
+
+
+def validation_voices(speakers: np.ndarray) -> np.ndarray:
+    """Two voices drawn from those of SHD's training file, by a seed fixed before any network was trained on SHD.
+
+    Raises:
+        InputError: there are fewer than three voices.
+    """
+    voices = np.unique(speakers)
+    if len(voices) <= N_VALIDATION_VOICES:
+        raise InputError(f"shd_train.h5: it has {len(voices)} voices, three or more are needed; {REMEDY}")
+    return np.sort(np.random.default_rng(0).choice(voices, N_VALIDATION_VOICES, replace=False))
+
+
+def find(name: str, folder: Path) -> Path:
+    """Path of an HDF5 file in `folder`, unpacked there first if only its .zip or .gz is there.
+
+    Raises:
+        InputError: neither is there, or the archive is damaged or holds no such file.
+    """
+    path = folder / name
+    packed = [folder / f"{name}{suffix}" for suffix in (".zip", ".gz") if (folder / f"{name}{suffix}").exists()]
+    if path.exists():
+        return path
+    if not packed:
+        raise InputError(f"{path}: no such file, nor its .zip or .gz; {REMEDY}")
+    try:
+        with write_atomically(path) as temporary, temporary.open("wb") as unpacked:
+            if packed[0].suffix == ".gz":
+                with gzip.open(packed[0]) as source:
+                    shutil.copyfileobj(source, unpacked)
+            else:
+                with zipfile.ZipFile(packed[0]) as archive, archive.open(name) as source:
+                    shutil.copyfileobj(source, unpacked)
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
+    return path
+
+
+def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, md5: dict[str, str] = MD5) -> None:
+    """Fetch the files of "shd" or "ssc" that `folder` lacks; mirrors are tried in order.
+
+    Raises:
+        InputError: no mirror gives a file with the right MD5 (truncated, altered, a web page); nothing bad is kept.
+    """
+    for name in dict.fromkeys(FILES[data].values()):
+        if not any((Path(folder) / f"{name}{suffix}").exists() for suffix in ("", ".zip", ".gz")):
+            _fetch(f"{name}.zip", Path(folder), mirrors, md5)
+        find(name, Path(folder))
+
+
+def _fetch(name: str, folder: Path, mirrors: tuple[str, ...], md5: dict[str, str]) -> None:
+    from tonic.download_utils import download_url  # GPL-3.0, and slow to import: only where it is needed
+
+    reasons = []
+    for mirror in mirrors:
+        try:
+            with write_atomically(folder / name) as temporary:
+                download_url(mirror + name, str(folder), temporary.name, md5[name])  # raises if the MD5 differs
+            return
+        except (OSError, ValueError, RuntimeError, HTTPException) as error:
+            reasons.append(f"{mirror}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    raise InputError(f"{name}: not downloaded ({'; '.join(reasons)}); {REMEDY}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import random_binned
 
-from lib.data.variants import keep_enough, minimum_counts, norm
+from lib.data.variants import align, keep_enough, make_variant, minimum_counts, norm, part
 from lib.errors import InputError
 
 
@@ -100,3 +100,41 @@ def test_too_few_spikes_is_an_error():
     poor = random_binned(seed=12, n_samples=20, n_units=4, rate=0.05)
     with pytest.raises(InputError, match="keep_enough"):
         norm(poor, minimum_counts(rich), np.random.default_rng(0))
+
+
+def test_part_is_all_spikes_of_the_surviving_units():
+    """Part equals the dense data with the other units' columns removed."""
+    data = random_binned(seed=13, n_samples=40, n_units=30, rate=0.15)
+    minimum = minimum_counts(data)
+    kept, _ = keep_enough(data, minimum)
+    every = np.arange(len(kept))
+    assert 0 < len(minimum.units) < 30
+    assert (part(kept, minimum).dense(every) == kept.dense(every)[:, :, minimum.units]).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_align_brute_force(seed):
+    """Every sample spans all bins; each spike sits where a spike-by-spike search puts it; counts stay."""
+    n_bins = 30
+    data = random_binned(seed=seed, n_samples=12, n_units=5, rate=0.2)
+    aligned = align(data, n_bins)
+    assert (aligned.counts() == data.counts()).all() and aligned.n_bins == n_bins
+    for sample in range(12):
+        span = slice(data.offsets[sample], data.offsets[sample + 1])
+        bins, units = data.bins[span].astype(int), data.units[span]
+        expected = set()
+        for unit, bin_ in zip(units, bins, strict=True):
+            place = (bin_ - bins.min()) * (n_bins - 1) / (bins.max() - bins.min())
+            target = int(np.floor(place + 0.5))
+            free = [b for b in range(n_bins) if (unit, b) not in expected]
+            expected.add((unit, min(free, key=lambda b: (abs(b - target), b))))
+        assert sorted(expected) == list(zip(aligned.units[span], aligned.bins[span], strict=True))
+        assert aligned.bins[span].min() == 0 and aligned.bins[span].max() == n_bins - 1
+
+
+def test_align_and_variant_errors():
+    """A sample in a single bin cannot be stretched; an unknown variant is named."""
+    with pytest.raises(InputError, match="sample 2: its spikes cannot be spread"):
+        align(random_binned(seed=0, n_samples=4, n_units=3, rate=0.5, empty=(2,)))
+    with pytest.raises(InputError, match="'half' is not a variant"):
+        make_variant("half", None, None, None)

@@ -22,7 +22,6 @@ from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
 DATA_SETS = ("digits", "fsdd")
 PARTS = ("train", "validation", "test")
-VARIANTS = ("whole", "norm")
 
 
 def check_names(data: str, data_dir: str | None) -> None:
@@ -71,7 +70,7 @@ def minimum(data: str, data_dir: str | None = None) -> MinimumCounts:
 
 
 def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned, Dropped]:
-    """The samples of a part that both variants use, and what was dropped for having too few spikes."""
+    """The samples of a part that all variants use, and what was dropped for having too few spikes."""
     return keep_enough(load(data, part, data_dir), minimum(data, data_dir))
 
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from samples import random_binned
 
+from lib.data.events import Binned
 from lib.data.variants import align, keep_enough, make_variant, minimum_counts, norm, part
 from lib.errors import InputError
 
@@ -138,3 +141,39 @@ def test_align_and_variant_errors():
         align(random_binned(seed=0, n_samples=4, n_units=3, rate=0.5, empty=(2,)))
     with pytest.raises(InputError, match="'half' is not a variant"):
         make_variant("half", None, None, None)
+
+
+@st.composite
+def small_sets(draw):
+    """Small dense 0/1 data (samples, units, bins): few or many spikes, empty units, one sample, lone classes."""
+    n_samples, n_units = draw(st.integers(1, 12)), draw(st.integers(1, 6))
+    dense = np.array(draw(st.lists(st.booleans(), min_size=n_samples * n_units * 8, max_size=n_samples * n_units * 8)))
+    dense = dense.reshape(n_samples, n_units, 8)
+    dense[:, :, draw(st.integers(0, 7)) :] |= draw(st.booleans())
+    dense[:, draw(st.integers(0, n_units - 1))] &= draw(st.booleans())
+    return dense, np.array(draw(st.lists(st.integers(0, 3), min_size=n_samples, max_size=n_samples)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(small_sets())
+def test_all_variants_brute_force(case):
+    """Whole, part and norm of any small data set are what dense numpy says, or nothing survives and that is said."""
+    dense, labels = case
+    sample, unit, bin_ = np.nonzero(dense)
+    data = Binned(bin_.astype(np.uint16), unit.astype(np.uint16), np.searchsorted(sample, np.arange(len(dense) + 1)),
+                  labels, np.zeros_like(labels), ("a", "b", "c", "d"), dense.shape[1], 8, 0.014)  # fmt: skip
+    counts = dense.sum(axis=2)
+    lowest = {u: counts[:, u].min() for u in range(dense.shape[1]) if counts[:, u].min() >= 2}
+    if not lowest:
+        with pytest.raises(InputError, match="no unit has 2 spikes"):
+            minimum_counts(data, rare=0)
+        return
+    minimum = minimum_counts(data, rare=0)
+    kept, dropped = keep_enough(data, minimum)
+    assert len(kept) == len(dense) and dropped.share == 0
+    every, units = np.arange(len(dense)), list(lowest)
+    made = {name: make_variant(name, kept, minimum, np.random.default_rng(0)) for name in ("whole", "part", "norm")}
+    seen = {name: variant.dense(every).transpose(0, 2, 1).astype(bool) for name, variant in made.items()}
+    assert (seen["whole"] == dense).all() and (seen["part"] == dense[:, units]).all()
+    assert (seen["norm"] <= dense[:, units]).all()
+    assert (seen["norm"].sum(axis=2) == list(lowest.values())).all()

@@ -10,6 +10,7 @@ from .errors import InputError
 
 PRESETS = ("smoke", "quick", "full", "paper")
 DATA = ("digits", "fsdd", "shd", "ssc")
+VARIANTS = ("whole", "part", "norm", "norm_aligned")
 EXPERIMENTS = ("timing_alone", "isi", "polychrony", "coincidence")
 
 
@@ -87,6 +88,10 @@ def _add_data(commands) -> None:
     digits.add_argument("--jobs", type=_at_least(1), help="processes (default: one a core)")
     ship = kinds.add_parser("ship", help="bin generated events into the files beside the code (maintainers)")
     ship.add_argument("--output", help="folder of the generated event files")
+    audit = kinds.add_parser("audit", help="what counts, onset, offset and duration tell of the class")
+    audit.add_argument("data", choices=DATA)
+    audit.add_argument("--variant", choices=VARIANTS, default="norm", help="default norm")
+    audit.add_argument("--data-dir", help="folder or zip with recordings (fsdd), folder of event files (shd, ssc)")
     convert = kinds.add_parser("convert", help="send one recording through the cochlea")
     convert.add_argument("recording", metavar="IN.wav")
     convert.add_argument("output", metavar="OUT.h5")
@@ -176,6 +181,10 @@ def _data(args: argparse.Namespace) -> None:
         from .data.digits import generate
 
         shipped.make(generate(args.output))
+    elif args.kind == "audit":
+        from .data.audit import audit_variant, table
+
+        print(table(audit_variant(args.data, args.variant, args.data_dir)))
     else:
         from .data.convert import convert
 

@@ -248,6 +248,7 @@ def test_audit_finds_a_leak_and_passes_norm(opened):
     one, two = (part_of(RUN, part) for part in ("train", "validation"))
     assert audit.counts_are_equal(two) and not audit.counts_are_equal(speech.load("digits", "validation"))
     rows = {row["feature"]: row for row in audit.audit(one, two)}
+    assert not rows["counts"]["leak"]
     assert rows["counts"]["accuracy"] == rows["total count"]["accuracy"] == rows["active set"]["accuracy"] == 0.25
     late = order_task(0)
     shifted = Binned(**(late.__dict__ | {"bins": (late.bins // 5 + 10 * np.repeat(late.labels, 2)).astype(np.uint16)}))

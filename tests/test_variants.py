@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from samples import random_binned
 
-from lib.data.variants import keep_enough, minimum_counts, norm
+from lib.data.events import Binned
+from lib.data.variants import align, keep_enough, make_variant, minimum_counts, norm, part
 from lib.errors import InputError
 
 
@@ -100,3 +103,77 @@ def test_too_few_spikes_is_an_error():
     poor = random_binned(seed=12, n_samples=20, n_units=4, rate=0.05)
     with pytest.raises(InputError, match="keep_enough"):
         norm(poor, minimum_counts(rich), np.random.default_rng(0))
+
+
+def test_part_is_all_spikes_of_the_surviving_units():
+    """Part equals the dense data with the other units' columns removed."""
+    data = random_binned(seed=13, n_samples=40, n_units=30, rate=0.15)
+    minimum = minimum_counts(data)
+    kept, _ = keep_enough(data, minimum)
+    every = np.arange(len(kept))
+    assert 0 < len(minimum.units) < 30
+    assert (part(kept, minimum).dense(every) == kept.dense(every)[:, :, minimum.units]).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_align_brute_force(seed):
+    """Every sample spans all bins; each spike sits where a spike-by-spike search puts it; counts stay."""
+    n_bins = 30
+    data = random_binned(seed=seed, n_samples=12, n_units=5, rate=0.2)
+    aligned = align(data, n_bins)
+    assert (aligned.counts() == data.counts()).all() and aligned.n_bins == n_bins
+    for sample in range(12):
+        span = slice(data.offsets[sample], data.offsets[sample + 1])
+        bins, units = data.bins[span].astype(int), data.units[span]
+        expected = set()
+        for unit, bin_ in zip(units, bins, strict=True):
+            place = (bin_ - bins.min()) * (n_bins - 1) / (bins.max() - bins.min())
+            target = int(np.floor(place + 0.5))
+            free = [b for b in range(n_bins) if (unit, b) not in expected]
+            expected.add((unit, min(free, key=lambda b: (abs(b - target), b))))
+        assert sorted(expected) == list(zip(aligned.units[span], aligned.bins[span], strict=True))
+        assert aligned.bins[span].min() == 0 and aligned.bins[span].max() == n_bins - 1
+
+
+def test_align_and_variant_errors():
+    """A sample in a single bin cannot be stretched; an unknown variant is named."""
+    with pytest.raises(InputError, match="sample 2: its spikes cannot be spread"):
+        align(random_binned(seed=0, n_samples=4, n_units=3, rate=0.5, empty=(2,)))
+    with pytest.raises(InputError, match="'half' is not a variant"):
+        make_variant("half", None, None, None)
+
+
+@st.composite
+def small_sets(draw):
+    """Small dense 0/1 data (samples, units, bins): few or many spikes, empty units, one sample, lone classes."""
+    n_samples, n_units = draw(st.integers(1, 12)), draw(st.integers(1, 6))
+    dense = np.array(draw(st.lists(st.booleans(), min_size=n_samples * n_units * 8, max_size=n_samples * n_units * 8)))
+    dense = dense.reshape(n_samples, n_units, 8)
+    dense[:, :, draw(st.integers(0, 7)) :] |= draw(st.booleans())
+    dense[:, draw(st.integers(0, n_units - 1))] &= draw(st.booleans())
+    return dense, np.array(draw(st.lists(st.integers(0, 3), min_size=n_samples, max_size=n_samples)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(small_sets())
+def test_all_variants_brute_force(case):
+    """Whole, part and norm of any small data set are what dense numpy says, or nothing survives and that is said."""
+    dense, labels = case
+    sample, unit, bin_ = np.nonzero(dense)
+    data = Binned(bin_.astype(np.uint16), unit.astype(np.uint16), np.searchsorted(sample, np.arange(len(dense) + 1)),
+                  labels, np.zeros_like(labels), ("a", "b", "c", "d"), dense.shape[1], 8, 0.014)  # fmt: skip
+    counts = dense.sum(axis=2)
+    lowest = {u: counts[:, u].min() for u in range(dense.shape[1]) if counts[:, u].min() >= 2}
+    if not lowest:
+        with pytest.raises(InputError, match="no unit has 2 spikes"):
+            minimum_counts(data, rare=0)
+        return
+    minimum = minimum_counts(data, rare=0)
+    kept, dropped = keep_enough(data, minimum)
+    assert len(kept) == len(dense) and dropped.share == 0
+    every, units = np.arange(len(dense)), list(lowest)
+    made = {name: make_variant(name, kept, minimum, np.random.default_rng(0)) for name in ("whole", "part", "norm")}
+    seen = {name: variant.dense(every).transpose(0, 2, 1).astype(bool) for name, variant in made.items()}
+    assert (seen["whole"] == dense).all() and (seen["part"] == dense[:, units]).all()
+    assert (seen["norm"] <= dense[:, units]).all()
+    assert (seen["norm"].sum(axis=2) == list(lowest.values())).all()

@@ -24,7 +24,6 @@ from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
 DATA_SETS = ("digits", "fsdd", "shd", "ssc")
 PARTS = ("train", "validation", "test")
-VARIANTS = ("whole", "norm")
 
 
 def check_names(data: str, data_dir: str | None) -> None:
@@ -80,7 +79,7 @@ def minimum(data: str, data_dir: str | None = None) -> MinimumCounts:
 
 
 def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned, Dropped]:
-    """The samples of a part that both variants use, and what was dropped for having too few spikes."""
+    """The samples of a part that all variants use, and what was dropped for having too few spikes."""
     return keep_enough(load(data, part, data_dir), minimum(data, data_dir))
 
 

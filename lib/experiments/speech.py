@@ -17,7 +17,7 @@ from .. import perturb
 from ..baselines import CountMLP
 from ..data import speech
 from ..data.events import Binned
-from ..data.variants import norm
+from ..data.variants import make_variant
 from ..errors import RunFailed
 from ..network import NetworkConfig
 from ..runs import Job
@@ -45,7 +45,7 @@ class SpeechRun:
 
     Attributes:
         data: a data set of `lib.data.speech`.
-        variant: "whole" or "norm".
+        variant: one of `lib.data.variants.VARIANTS`.
         arm: a key of ARMS, or COUNT_MLP.
         seed: varies weights, order of samples, surviving spikes, and perturbations. The same seed draws the same
             spikes and perturbations whatever the arm, so seeds are pairs.
@@ -167,10 +167,8 @@ def network_config(run: SpeechRun, example: Binned) -> NetworkConfig:
 
 def variant_of(run: SpeechRun, data: Binned, part: str, data_dir: str | None, epoch: int = 0) -> Binned:
     """`data` as the run's variant; which spikes survive norm depends on seed, part and epoch."""
-    if run.variant == "whole":
-        return data
     rng = np.random.default_rng([run.seed, speech.PARTS.index(part), epoch])
-    return norm(data, speech.minimum(run.data, data_dir), rng)
+    return make_variant(run.variant, data, speech.minimum(run.data, data_dir), rng)
 
 
 def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | None, epoch: int = 0) -> Binned:

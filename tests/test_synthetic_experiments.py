@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lib import claims, figures
+from lib import claims, figures, tables
 from lib.data.coincidence import CoincidenceTask
 from lib.data.intervals import IntervalTask
 from lib.errors import RunFailed
@@ -114,7 +114,8 @@ def test_arms_differ_in_what_their_names_say():
     short, learnt = networks["no_delays_short"], networks["no_delays"]
     assert (short.tau_ms, short.tau_spread, short.train_tau) == (20, 0, False)
     assert (learnt.tau_ms, learnt.train_tau) == (100, True) and learnt.tau_spread > 0
-    assert [networks[arm].delays for arm in ARMS] == ["none", "none", "fixed", "trained", "trained"]
+    assert [networks[arm].delays for arm in ARMS] == ["none", "none", "none", "fixed", "trained", "trained"]
+    assert networks["no_delays_long"] == learnt
     starts = {arm: network.delay_init_ms for arm, network in networks.items() if network.delays != "none"}
     assert starts == {"fixed_wide": 400, "trained_small": 1, "trained_wide": 400}
     assert all(network.delay_cap_ms == 400 for network in networks.values())
@@ -127,18 +128,53 @@ def test_presets_differ_in_size_only(code):
         runs = EXPERIMENTS[code].plan(code, preset)
         assert len(set(runs)) == len(runs)
         assert {r.arm for r in runs} >= {"no_delays", "trained_wide", "observer", "count_mlp", "count_optimum"}
-        assert {r.seed for r in runs} == set(size.seeds)
+        extra = set(range(size.starts)) if code == "coincidence" else set()
+        assert {r.seed for r in runs} == set(size.seeds) | extra
     assert len(SYNTHETIC["full"].seeds) >= 5
 
 
 def test_the_claims_find_their_rows():
     """Every rule of F1 to F4 selects one row a seed in the full tables; with all scores equal, no effect is found."""
-    tables = [Table(code, code, "full", fake_rows(code), {}) for code in CODES]
-    judged = claims.judge(claims.load("F1", "F2", "F3", "F4"), tables)
+    made_up = [Table(code, code, "full", fake_rows(code), {}) for code in CODES]
+    judged = claims.judge(claims.load("F1", "F2", "F3", "F4"), made_up)
     assert [verdict.data for verdict in judged] == list(CODES[:1]) * 2 + list(CODES[1:])
     for verdict in judged:
         assert claims.NOTHING not in verdict.effects and not any("of 5 seeds" in text for text in verdict.effects)
     assert [verdict.verdict for verdict in judged][1] == "reproduced"  # no difference is what F2 says
+
+
+def above_ideal(rows):
+    """Networks whose mean over seeds is above the ideal observer's, on the same samples, beyond chance: (where, z).
+
+    An observer is ideal for coincidence and for polychrony with two lags or in the comparison design.
+    """
+    found = []
+    rows = [r for r in select(rows, part="test") if r["tested"] != "reverse" and r["accuracy"] is not None]
+    for row in {(r["design"], r["lag_ms"], r["duration_ms"], r["tested_level"]): r for r in rows}.values():
+        where = {name: row[name] for name in ("design", "lag_ms", "duration_ms", "tested_level")}
+        ideal = {r["seed"]: r for r in select(rows, arm="observer", **where)}
+        networks = [r for r in select(rows, **where) if r["hidden"] and r["seed"] in ideal]
+        for kind in {(r["arm"], r["hidden"], r["trained_level"]) for r in networks}:
+            pairs = [(r["accuracy"], ideal[r["seed"]]["accuracy"], r["samples"]) for r in networks
+                     if (r["arm"], r["hidden"], r["trained_level"]) == kind]  # fmt: skip
+            excess = np.mean([network - best for network, best, _ in pairs])
+            error = np.sqrt(sum((1 - network + 1 - best) / n for network, best, n in pairs)) / len(pairs)
+            if excess > 4 * error:  # hundreds are compared, so three errors would happen by luck
+                found.append((*where.values(), *kind, excess, error))
+    return found
+
+
+def test_no_published_network_is_above_an_ideal_observer():
+    """Not beyond four standard errors; a made-up network that is, is found."""
+    compared = []
+    for table in tables.published():
+        if table.experiment in ("coincidence", "polychrony"):
+            exact = [r for r in table.rows if table.experiment == "coincidence" or r["design"] in ("matched", "comparison")]
+            assert above_ideal(exact) == []
+            compared += exact
+    assert sum(r["arm"] == "trained_wide" for r in compared) > 100
+    noise = [r for r in select(compared, trained_level=1.0, tested_level=1.0) if r["design"] == "matched"]
+    assert above_ideal([r | {"accuracy": 0.7} if r["arm"] == "trained_wide" else r for r in noise]) != []
 
 
 def test_a_failed_run_gives_rows_without_scores():
@@ -174,6 +210,8 @@ def test_lags_are_drawn_for_both_designs():
     fig = figures.draw_lags(rows)
     assert "f = 0" in fig.axes[0].get_title() and "f = 0.3" in fig.axes[1].get_title()
     for ax, n_arms in zip(fig.axes, (5, 4), strict=True):
-        drawn = [line for line in ax.lines if line.get_marker() == "."]
-        assert [sorted(set(line.get_xdata())) for line in drawn] == [[50, 100, 200, 300, 500]] * n_arms
+        drawn = [sorted(set(line.get_xdata())) for line in ax.lines if line.get_marker() == "."]
+        assert drawn.count([50, 100, 200, 300, 500]) == n_arms and len(drawn) - n_arms == (ax is fig.axes[1])
+    long = [r for r in rows if r["arm"] == "no_delays_long"]
+    assert {(r["lag_ms"], r["design"], r["trained_level"]) for r in long} == {(500, "matched", 0.3)}
     plt.close(fig)

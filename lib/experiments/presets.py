@@ -73,6 +73,8 @@ class SyntheticSize:
         fractions: of relocated spikes, f.
         overlaps: of the coincidence code.
         lags: longest lags of polychrony, ms.
+        starts: seeds of the paper's three coincidence units at no overlap, where bad starts are to be counted.
+        long_control: whether a network without delays is also trained on four times the samples, at the longest lag.
         as_published: the paper's plane with its published rates and 10 s a sample; else 1 to 30 pairs in 2 or 4 s.
     """
 
@@ -85,6 +87,8 @@ class SyntheticSize:
     fractions: tuple[float, ...]
     overlaps: tuple[float, ...]
     lags: tuple[int, ...]
+    starts: int
+    long_control: bool = False
     as_published: bool = False
 
 
@@ -99,6 +103,7 @@ SYNTHETIC = {
         fractions=(0.0, 1.0),
         overlaps=(0.0, 1.0),
         lags=(50, 200),
+        starts=1,
     ),
     "quick": SyntheticSize(
         samples=3000,
@@ -110,6 +115,7 @@ SYNTHETIC = {
         fractions=(0.0, 0.2, 0.5, 1.0),
         overlaps=(0.0, 0.2, 0.4, 0.5, 1.0),
         lags=(200, 500),
+        starts=3,
     ),
     "full": SyntheticSize(
         samples=3000,  # of the plane as published: 2,158
@@ -121,6 +127,8 @@ SYNTHETIC = {
         fractions=(0.0, 0.2, 0.5, 0.8, 1.0),
         overlaps=(0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0),
         lags=(50, 100, 200, 300, 500),
+        starts=20,
+        long_control=True,
         as_published=True,
     ),
 }

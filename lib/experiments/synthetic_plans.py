@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..data.coincidence import CoincidenceTask
 from ..data.intervals import IntervalTask
 from ..runs import Outcome
@@ -30,6 +32,9 @@ def polychrony(data: str, preset: str) -> list[SyntheticRun]:
         two_lags = IntervalTask("ccisi", "matched", 4000, lag, MANY_PAIRS)
         arms = [arm for arm in size.arms if arm != "no_delays_short"] + ["fixed_wide"]
         runs += _runs(size, two_lags, dict.fromkeys(arms), (NOISE,), 2 * size.epochs)
+    if size.long_control:  # the last task is that of the longest lag
+        last = [run for run in runs if run.task == two_lags and run.arm == "no_delays"]
+        runs += [replace(run, arm="no_delays_long", samples=4 * run.samples) for run in last]
     return runs
 
 
@@ -41,6 +46,8 @@ def coincidence(data: str, preset: str) -> list[SyntheticRun]:
         arms = [arm for arm in size.arms if arm != "no_delays_short" or size.as_published]
         epochs = -(-size.epochs // 2)  # short, for batches are small and rates high
         runs += _runs(size, CoincidenceTask(0.0, design), arms, size.overlaps, epochs, hidden)
+    first = next(run for run in runs if run.arm == "no_delays")  # of three units, at no overlap
+    runs += [replace(first, seed=seed) for seed in range(len(size.seeds), size.starts)]
     return list(dict.fromkeys(runs))  # readers without hidden units are in two of them
 
 

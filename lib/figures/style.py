@@ -12,6 +12,7 @@ LOOKS = {
     "count_mlp": (PALETTE[0], "X"),
     "no_delays_short": (PALETTE[1], "o"),
     "no_delays": (PALETTE[2], "v"),
+    "no_delays_long": (PALETTE[7], "<"),
     "fixed_small": (PALETTE[3], "s"),
     "trained_small": (PALETTE[4], "^"),
     "fixed_wide": (PALETTE[5], "D"),

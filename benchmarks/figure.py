@@ -20,9 +20,9 @@ from .harness import ratios
 
 TITLES = {
     "S": "speech: 700-128-128-20, batch 128",
-    "D": "speech with trained delays up to 25 bins",
+    "D": "speech, delays to 25 bins",
     "C": "intervals: 20-100-2, batch 32",
-    "CD": "intervals with trained delays up to 25 bins",
+    "CD": "intervals, delays to 25 bins",
 }
 LABELS = {
     "ours": "this repository",
@@ -50,7 +50,7 @@ def draw(results: dict) -> Figure:
         _draw_panel(ax, {n: results["tasks"][f"{shape} {n}"] for n in MARKERS if f"{shape} {n}" in results["tasks"]})
         ax.set_title(title)
     for ax in axes[1]:
-        ax.set_xlabel("CPU time of a training step, one core (ms)")
+        ax.set_xlabel("CPU ms of a training step, one core")
     handles = [plt.Line2D([], [], marker=m, ls="", ms=4, color=OTHERS, label=str(n)) for n, m in MARKERS.items()]
     fig.legend(handles=handles, loc="outside upper center", ncols=3, title="time steps")
     return fig

@@ -1,3 +1,9 @@
 """Executable companion to *Beyond Rate Coding* (Yu, Sun, Akarca, Goodman; arXiv 2507.16043)."""
 
+import os
+
+# Idle OpenMP threads of torch spin by default, and take the second core from the threads of our kernels. Read when torch is
+# first imported, so import lib before torch where training on several cores is to be fast.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 __version__ = "0.1.0"

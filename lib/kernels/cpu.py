@@ -8,6 +8,7 @@ threads.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import sys
@@ -25,6 +26,8 @@ from . import scans
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
+KEEP_BELOW = 1 << 30  # bytes
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Batch = SpikeList | torch.Tensor
 
 
@@ -88,6 +91,20 @@ def announce_compilation() -> None:
     on_disk = Path(scans.lif_forward.stats.cache_path).glob(f"{source.stem}.lif_forward-*.nbi")
     if not any(index.stat().st_mtime >= source.stat().st_mtime for index in on_disk):
         print("cpu kernels: compiling, once on this machine (about 20 s)", file=sys.stderr, flush=True)
+
+
+def _keep_freed_memory() -> None:
+    """Ask glibc not to give freed blocks back to the system: new pages cost as much as the scans that fill them.
+
+    Other systems are left as they are.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, KEEP_BELOW)
+        libc.mallopt(M_TRIM_THRESHOLD, KEEP_BELOW)
+
+
+_keep_freed_memory()
 
 
 class _Layer(torch.autograd.Function):

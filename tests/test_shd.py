@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import shutil
 import threading
 import zipfile
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from lib import experiments
-from lib.data import shd, speech
+from lib.data import shd
 from lib.data.events import Events, write_shd
 from lib.errors import InputError
+from lib.experiments.arms import Settings
+from lib.experiments.speech import SpeechRun
+from lib.runs import key_of
 
 
 def write_like(name, folder, n=200, n_classes=20, n_voices=5, seed=0):
@@ -93,6 +97,25 @@ def test_bad_downloads_are_never_kept(folder, tmp_path):
     assert (target / "shd_test.h5").read_bytes() == (folder / "shd_test.h5").read_bytes()
 
 
-def test_checksums_differ():
-    """Each data set has its own."""
-    assert len({speech.checksum(data) for data in speech.DATA_SETS}) == 4
+@pytest.mark.parametrize("data", ["shd", "ssc"])
+def test_results_are_named_by_the_files_that_were_read(folder, tmp_path, data):
+    """Same files elsewhere, even zipped: the same key. One other file: another. A file changed in place: another."""
+    run = SpeechRun(data, "norm", "no_delays", 0, Settings(60.0, 1.0, 2e-3), 1, 100, (8, 8))
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    for name in set(shd.FILES[data].values()):
+        other.mkdir(exist_ok=True)
+        copy.mkdir(exist_ok=True)
+        shutil.copy(folder / name, other)
+        with zipfile.ZipFile(copy / f"{name}.zip", "w") as archive:
+            archive.write(folder / name, name)
+    assert key_of(run, str(copy)) == key_of(run, str(other)) == key_of(run, str(folder))
+    write_like(f"{data}_test.h5", other, seed=99)
+    changed = key_of(run, str(other))
+    assert changed != key_of(run, str(folder))
+    write_like(f"{data}_test.h5", other, seed=98)
+    assert key_of(run, str(other)) not in (changed, key_of(run, str(folder)))
+    with pytest.raises(InputError, match="--data-dir"):
+        key_of(run)
+    (other / f"{data}_test.h5").unlink()
+    with pytest.raises(InputError, match="no such file, nor its .zip"):
+        key_of(run, str(other))

@@ -7,17 +7,19 @@ kept only if its MD5 is the published one.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import lzma
 import shutil
 import zipfile
 import zlib
+from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_atomically
+from ..files import sha256_of, write_atomically
 from .events import Events, read_shd
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
@@ -87,6 +89,23 @@ def find(name: str, folder: Path) -> Path:
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
         raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
     return path
+
+
+def checksum(data: str, folder: str | Path) -> str:
+    """SHA-256 of the list of the files of "shd" or "ssc" in `folder`: names and contents as they are read.
+
+    Raises:
+        InputError: a file is missing or its archive damaged.
+    """
+    paths = [find(name, Path(folder)) for name in sorted(set(FILES[data].values()))]
+    lines = [f"{_sha256(path, path.stat().st_size, path.stat().st_mtime_ns)}  {path.name}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """Of a file's bytes; hashed again only if size or time has changed, for a plan asks hundreds of times."""
+    return sha256_of(path)
 
 
 def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, md5: dict[str, str] = MD5) -> None:

@@ -53,7 +53,7 @@ def test_entry_experiment_runs(folder, data, tmp_path):
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):
     """Two voices of the training file, the same ones each time; together the parts are the file."""
-    train, validation = (shd.events_of("shd", part, folder) for part in ("train", "validation"))
+    train, validation = (shd.binned("shd", part, folder, 0.01) for part in ("train", "validation"))
     assert len(np.unique(validation.speakers)) == 2
     assert not set(train.speakers) & set(validation.speakers)
     assert len(train) + len(validation) == 210
@@ -63,7 +63,7 @@ def test_page_saved_as_a_file_is_refused(tmp_path):
     """HTML named .h5: one line."""
     (tmp_path / "shd_test.h5").write_text("<html>moved</html>")
     with pytest.raises(InputError, match="not a whole HDF5 file"):
-        shd.events_of("shd", "test", tmp_path)
+        shd.binned("shd", "test", tmp_path, 0.01)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of, write_atomically
-from .events import Events, read_shd
+from .events import Binned, bin_events, join, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
 MD5 = {  # of the zips; the same in tonic 1.7
@@ -38,8 +38,8 @@ N_VALIDATION_VOICES = 2  # of SHD's training file, which has no validation part
 REMEDY = "put the files into a folder and give --data-dir"
 
 
-def events_of(data: str, part: str, folder: str | Path) -> Events:
-    """The events of "train", "validation" or "test" of "shd" or "ssc".
+def binned(data: str, part: str, folder: str | Path, bin_width: float) -> Binned:
+    """The spikes of "train", "validation" or "test" of "shd" or "ssc", up to the last; the events are never held.
 
     SSC has an official validation file. SHD has none: `validation_voices` of its training file are set aside.
 
@@ -47,11 +47,11 @@ def events_of(data: str, part: str, folder: str | Path) -> Events:
         InputError: the file is missing or damaged, or SHD's training file has too few voices.
     """
     name = FILES[data][part]
-    events = read_shd(find(name, Path(folder)))
+    spikes = join(bin_events(chunk, bin_width)[0] for chunk in read_shd_chunks(find(name, Path(folder))))
     if data == "ssc" or part == "test":
-        return events
-    held_out = np.isin(events.speakers, validation_voices(events.speakers))
-    return events.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
+        return spikes
+    held_out = np.isin(spikes.speakers, validation_voices(spikes.speakers))
+    return spikes.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
 
 
 def validation_voices(speakers: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
 DATA_SETS = ("digits", "fsdd", "shd", "ssc")
 PARTS = ("train", "validation", "test")
+SHORTEST = 100  # bins of shd and ssc: 1.4 s, as in the paper
 
 
 def check_names(data: str, data_dir: str | None) -> None:
@@ -66,9 +68,8 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     if data == "digits":
         return shipped.read(part)
     if data in shd.FILES:
-        events = shd.events_of(data, part, data_dir)
-        n_bins = int(np.ceil(max(1.4, events.times.max(initial=0.0)) / BIN_WIDTH_PAPER)) + 1
-        return bin_events(events, BIN_WIDTH_PAPER, n_bins)[0]
+        spikes = shd.binned(data, part, data_dir, BIN_WIDTH_PAPER)
+        return replace(spikes, n_bins=max(spikes.n_bins, SHORTEST))
     events = _fsdd_events(data_dir)
     speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
     chosen = np.flatnonzero(np.isin(events.speakers, speakers))

@@ -48,12 +48,12 @@ RULES = {"shd": Rule(0.01, 2_000), "ssc": Rule(0.02, 20_000)}
 
 
 def batches(data: str, folder: str | Path) -> Iterator[Events]:
-    """The samples of all files of "shd" or "ssc" in the authors' order, some whole batches at a time.
+    """The samples of all files of "shd" or "ssc" in the authors' order, a batch at a time.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    return (chunk for name in ORDER[data] for chunk in read_shd_chunks(find(name, Path(folder)), 4 * BATCH))
+    return (chunk for name in ORDER[data] for chunk in read_shd_chunks(find(name, Path(folder)), BATCH))
 
 
 def whole_chunks(files: Iterable[Events]) -> Iterator[Binned]:

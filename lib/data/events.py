@@ -21,7 +21,7 @@ from ..files import write_atomically
 from . import ragged
 
 N_UNITS = 700
-CHUNK = 1024  # samples read at a time
+CHUNK = 256  # samples read at a time
 REMEDY = "delete it and fetch or make it again"
 BIN_WIDTH_PAPER = 1.4 / 99  # s; numpy.digitize(t, linspace(0, 1.4, 100)) of the paper is our bin + 1
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from ..errors import InputError
@@ -71,6 +72,7 @@ def find(name: str, folder: Path) -> Path:
 
     Raises:
         InputError: neither is there, or the archive is damaged or holds no such file.
+        OSError: it cannot be written, for example on a full disk.
     """
     path = folder / name
     packed = [folder / f"{name}{suffix}" for suffix in (".zip", ".gz") if (folder / f"{name}{suffix}").exists()]
@@ -86,7 +88,12 @@ def find(name: str, folder: Path) -> Path:
             else:
                 with zipfile.ZipFile(packed[0]) as archive, archive.open(name) as source:
                     shutil.copyfileobj(source, unpacked)
+            unpacked.flush()
+            if not h5py.is_hdf5(temporary):
+                raise RuntimeError("it holds no HDF5 file")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno:  # above all, a full disk: the archive may be good
+            raise
         raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
     return path
 

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     publish = commands.add_parser("publish", help="put the results of finished experiments into results/published")
     publish.add_argument("--preset", choices=PRESETS, default="full", help="default full")
+    publish.add_argument("--data-dir", help="folder of the event files that shd or ssc was computed from")
 
     figures = commands.add_parser("figures", help="redraw figures from published results, without training")
     figures.add_argument("--preset", choices=PRESETS, help="only this preset")
@@ -135,7 +136,7 @@ def _publish(args: argparse.Namespace) -> None:
 
     for name, data in [(name, data) for name, known in EXPERIMENTS.items() for data in known.data]:
         try:
-            print(f"{publish(stored(name, data, args.preset))}: {data}, {args.preset}")
+            print(f"{publish(stored(name, data, args.preset, args.data_dir))}: {data}, {args.preset}")
         except InputError as missing:
             print(f"left out: {missing}")
 

@@ -31,6 +31,8 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private
         temporary.replace(path)
     except OSError as error:  # above all, a full disk
+        if error.errno is None:  # not of the system: what is being written could not be made
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)

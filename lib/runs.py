@@ -58,8 +58,8 @@ class Run(Protocol):
     def perform(self, job: Job) -> dict:
         """Compute; plain numbers, strings, lists and dictionaries. Raises RunFailed where they would mean nothing."""
 
-    def data_checksum(self) -> str | None:
-        """Of the data that are read; None if the run makes its data from its fields."""
+    def data_checksum(self, data_dir: str | None) -> str | None:
+        """Of the data that are read (from `Job.data_dir`); None if the run makes its data from its fields."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,15 @@ def checksum(content: object) -> str:
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
-def identity(run: Run) -> dict:
-    """Everything that decides the numbers of a run."""
+def identity(run: Run, data_dir: str | None = None) -> dict:
+    """Everything that decides the numbers of a run. Of its data it is the contents, not the folder."""
     fields = {"type": type(run).__name__, "fields": asdict(run)}
-    return fields | {"version": RESULTS_VERSION, "data": run.data_checksum()}
+    return fields | {"version": RESULTS_VERSION, "data": run.data_checksum(data_dir)}
 
 
-def key_of(run: Run) -> str:
+def key_of(run: Run, data_dir: str | None = None) -> str:
     """Name of a run in the store: a hash of its identity."""
-    return checksum(identity(run))[:20]
+    return checksum(identity(run, data_dir))[:20]
 
 
 def read(path: Path) -> Outcome | None:
@@ -140,7 +140,7 @@ def run_all(
         InputError: the scheduler cannot be used.
     """
     store = store or STORE
-    paths = [store / f"{key_of(run)}.json" for run in runs]
+    paths = [store / f"{key_of(run, job.data_dir)}.json" for run in runs]
     known = {path: read(path) for path in dict.fromkeys(paths)}
     missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
     for path in known.keys() - missing.keys():  # left by a run that was killed after its outcome was stored
@@ -199,7 +199,7 @@ def _compute(path: Path, run: Run, job: Job) -> Outcome:
         "versions": versions(),
         "commit": commit(),
     }
-    stored = {"run": identity(run), "result": result, "failed": failed, "about": about}
+    stored = {"run": identity(run, job.data_dir), "result": result, "failed": failed, "about": about}
     with write_atomically(path) as temporary:
         temporary.write_text(canonical(stored | {"checksum": checksum([result, failed])}))
     checkpoint.unlink(missing_ok=True)

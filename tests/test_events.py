@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import random_binned
 
-from lib.data.events import BIN_WIDTH_PAPER, Binned, Events, bin_events, concatenate, read_shd, write_shd
+from lib.data.events import (
+    BIN_WIDTH_PAPER, Binned, Events, bin_events, concatenate, join, read_shd, read_shd_chunks, write_shd,
+)  # fmt: skip
 from lib.errors import InputError
 
 
@@ -92,6 +94,32 @@ def test_select_and_concatenate_keep_samples_whole():
         assert joined.labels[new] == events.labels[old] and joined.speakers[new] == events.speakers[old]
 
 
+@settings(max_examples=20)
+@given(n=st.integers(0, 9), samples=st.integers(1, 10))
+def test_chunks_of_a_file_are_the_file(tmp_path_factory, n, samples):
+    """Chunks hold the samples of the file in order, so many at a time; binned and joined they are the file binned."""
+    path = tmp_path_factory.mktemp("chunks") / "a.h5"
+    write_shd(path, random_events(8, n=n))
+    chunks, whole = list(read_shd_chunks(path, samples)), read_shd(path)
+    assert [len(chunk) for chunk in chunks] == ([min(samples, n - i) for i in range(0, n, samples)] or [0])
+    first = 0
+    for chunk in chunks:
+        for i in range(len(chunk)):
+            assert (chunk[i][0] == whole[first + i][0]).all() and (chunk[i][1] == whole[first + i][1]).all()
+        first += len(chunk)
+    assert first == len(whole) == n
+    joined, once = join(bin_events(chunk, 0.01)[0] for chunk in chunks), bin_events(whole, 0.01)[0]
+    for name in ("bins", "units", "offsets", "labels", "speakers"):
+        assert (getattr(joined, name) == getattr(once, name)).all()
+    assert joined.n_bins == once.n_bins
+
+
+def test_nothing_cannot_be_joined():
+    """One line."""
+    with pytest.raises(InputError, match="there are none to join"):
+        join([])
+
+
 def test_writing_and_reading_gives_the_events_back(tmp_path):
     """Round trip through SHD's layout: equal up to float16 seconds; a second trip changes nothing more."""
     events = random_events(3, n=7)
@@ -105,15 +133,24 @@ def test_writing_and_reading_gives_the_events_back(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "b.h5"]
 
 
-def test_tonic_reads_what_we_write(tmp_path):
-    """tonic's own SHD class gives our events, in microseconds."""
+TONIC = {  # file -> how tonic opens it
+    "shd_train": lambda tonic, folder: tonic.datasets.SHD(folder, train=True),
+    "shd_test": lambda tonic, folder: tonic.datasets.SHD(folder, train=False),
+    "ssc_train": lambda tonic, folder: tonic.datasets.SSC(folder, split="train"),
+    "ssc_valid": lambda tonic, folder: tonic.datasets.SSC(folder, split="valid"),
+    "ssc_test": lambda tonic, folder: tonic.datasets.SSC(folder, split="test"),
+}
+
+
+@pytest.mark.parametrize("name", TONIC)
+def test_tonic_reads_what_we_read(tmp_path, name):
+    """tonic's own SHD and SSC give the same events, in microseconds, labels and classes."""
     tonic = pytest.importorskip("tonic")
-    events = random_events(4, n=4)
-    write_shd(tmp_path / "SHD" / "shd_train.h5", events)
-    (tmp_path / "SHD" / "shd_train.h5.zip").write_bytes(b"")  # tonic looks for the download
-    theirs = tonic.datasets.SHD(str(tmp_path), train=True)
-    ours = read_shd(tmp_path / "SHD" / "shd_train.h5")
-    assert len(theirs) == 4
+    path = tmp_path / name[:3].upper() / f"{name}.h5"
+    write_shd(path, random_events(4, n=4))
+    path.with_name(f"{name}.h5.zip").write_bytes(b"")  # tonic looks for the download
+    theirs, ours = TONIC[name](tonic, str(tmp_path)), read_shd(path)
+    assert len(theirs) == 4 and tuple(key.decode() for key in theirs.classes) == ours.keys
     for i in range(4):
         spikes, label = theirs[i]
         assert label == ours.labels[i]
@@ -124,11 +161,20 @@ def test_tonic_reads_what_we_write(tmp_path):
 DAMAGE = {
     "lacks spikes/units": lambda f: f.__delitem__("spikes/units"),
     "lacks labels": lambda f: f.__delitem__("labels"),
+    "lacks spikes/times": lambda f: f.__delitem__("spikes"),
+    "lacks extra/speaker": lambda f: replace_dataset(f, "extra", np.zeros(3)),
+    "lacks extra/keys": lambda f: replace_dataset(f, "extra/keys", 5),
     "different lengths": lambda f: replace_dataset(f, "labels", np.zeros(1, np.uint16)),
-    "units go up to 700": lambda f: f["spikes/units"].__setitem__(0, np.full(len(f["spikes/times"][0]), 700, np.uint16)),
-    "not finite": lambda f: f["spikes/times"].__setitem__(0, np.full(len(f["spikes/times"][0]), np.nan, np.float16)),
-    "earliest is -1 s": lambda f: f["spikes/times"].__setitem__(0, np.full(len(f["spikes/units"][0]), -1, np.float16)),
+    "units go up to 700": lambda f: f["spikes/units"].__setitem__(0, np.full(length(f), 700, np.uint16)),
+    "not finite": lambda f: f["spikes/times"].__setitem__(0, np.full(length(f), np.nan, np.float16)),
+    "earliest is -1 s": lambda f: f["spikes/times"].__setitem__(0, np.full(length(f), -1, np.float16)),
     "times but": lambda f: f["spikes/times"].__setitem__(0, np.zeros(1, np.float16)),
+    "some are not finite": lambda f: f["spikes/times"].__setitem__(0, np.full(length(f), np.inf, np.float16)),
+    "units go down to -1": lambda f: replace_trains(f, "spikes/units", np.int16, -1),
+    "sample 0 does not hold float times and integer units": lambda f: replace_trains(f, "spikes/units", np.float32, 1),
+    "sample 0 does not hold float times": lambda f: replace_trains(f, "spikes/times", np.int32, 1),
+    "labels or speakers are not whole": lambda f: replace_dataset(f, "labels", np.zeros(5)),
+    "labels or speakers are not whole numbers": lambda f: replace_dataset(f, "extra/speaker", np.array([b"a"] * 5)),
     "labels: they go from": lambda f: f["labels"].__setitem__(0, 77),
     "float times": lambda f: replace_dataset(f, "spikes/times", np.zeros((5, 2), int)),
 }
@@ -137,6 +183,19 @@ DAMAGE = {
 def replace_dataset(file, name, values):
     del file[name]
     file[name] = values
+
+
+def length(file):
+    return len(file["spikes/units"][0])
+
+
+def replace_trains(file, name, kind, value):
+    """All samples' times or units: one value, of another type."""
+    lengths = [len(units) for units in file["spikes/units"][:]]
+    del file[name]
+    trains = file.create_dataset(name, (len(lengths),), dtype=h5py.vlen_dtype(kind))
+    for i, n in enumerate(lengths):
+        trains[i] = np.full(n, value, kind)
 
 
 @pytest.mark.parametrize("message", DAMAGE)
@@ -150,6 +209,18 @@ def test_a_damaged_file_is_said_in_one_line(tmp_path, message):
     with pytest.raises(InputError, match=message) as error:
         read_shd(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_fault_in_a_later_chunk_is_said(tmp_path):
+    """Samples are counted from the file's first; the chunks before the fault are given."""
+    path = tmp_path / "late.h5"
+    write_shd(path, random_events(9, n=7))
+    with h5py.File(path, "r+") as file:
+        file["spikes/times"][5] = np.zeros(1, np.float16)
+    chunks = read_shd_chunks(path, 2)
+    assert len(next(chunks)) == len(next(chunks)) == 2
+    with pytest.raises(InputError, match="late.h5: sample 5 has 1 times but"):
+        next(chunks)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 3000, -1])

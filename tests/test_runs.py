@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_name_holds_version_data_and_type(monkeypatch):
     assert key_of(other(0, epochs=1)) != before
     monkeypatch.setattr(runs, "RESULTS_VERSION", runs.RESULTS_VERSION + 1)
     assert key_of(ONE) != before
+
+
+def test_shipped_data_keep_their_names():
+    """The key of a digits run is the hash of its fields and of the shipped list of files; no folder changes it."""
+    from lib.data import shipped
+
+    files = hashlib.sha256((shipped.FOLDER / shipped.CHECKSUMS).read_bytes()).hexdigest()
+    name = {"type": "SpeechRun", "fields": asdict(SPEECH), "version": runs.RESULTS_VERSION, "data": files}
+    text = json.dumps(name, sort_keys=True, separators=(",", ":"))
+    assert key_of(SPEECH) == key_of(SPEECH, "anywhere") == hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def test_speech_data_are_part_of_the_name(monkeypatch, tmp_path):

@@ -1,8 +1,12 @@
 """SHD and SSC: files of the true layout, official parts, downloads that are whole or not kept."""
 
 import functools
+import errno
+import gzip
 import hashlib
 import http.server
+import io
+import shutil
 import threading
 import zipfile
 
@@ -10,9 +14,12 @@ import numpy as np
 import pytest
 
 from lib import experiments
-from lib.data import shd, speech
+from lib.data import shd
 from lib.data.events import Events, write_shd
 from lib.errors import InputError
+from lib.experiments.arms import Settings
+from lib.experiments.speech import SpeechRun
+from lib.runs import key_of
 
 
 def write_like(name, folder, n=200, n_classes=20, n_voices=5, seed=0):
@@ -49,7 +56,7 @@ def test_entry_experiment_runs(folder, data, tmp_path):
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):
     """Two voices of the training file, the same ones each time; together the parts are the file."""
-    train, validation = (shd.events_of("shd", part, folder) for part in ("train", "validation"))
+    train, validation = (shd.binned("shd", part, folder, 0.01) for part in ("train", "validation"))
     assert len(np.unique(validation.speakers)) == 2
     assert not set(train.speakers) & set(validation.speakers)
     assert len(train) + len(validation) == 210
@@ -57,9 +64,92 @@ def test_validation_voices_of_shd_are_in_no_other_part(folder):
 
 def test_page_saved_as_a_file_is_refused(tmp_path):
     """HTML named .h5: one line."""
-    (tmp_path / "shd_test.h5").write_text("<html>moved</html>")
+    (tmp_path / "shd_test.h5").write_bytes(PAGE)
     with pytest.raises(InputError, match="not a whole HDF5 file"):
-        shd.events_of("shd", "test", tmp_path)
+        shd.binned("shd", "test", tmp_path, 0.01)
+
+
+def zipped(path, name="shd_test.h5"):
+    """A zip that holds a file's bytes under this name."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, name)
+    return content.getvalue()
+
+
+def altered(content):
+    """One byte in the middle is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+PAGE = b"<html>moved</html>"
+PACKED = {".zip": zipped, ".gz": lambda path: gzip.compress(path.read_bytes())}
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_archives_are_unpacked(folder, tmp_path, suffix):
+    """A .zip or .gz gives the file, byte for byte, once; it is then read without the archive."""
+    (tmp_path / f"shd_test.h5{suffix}").write_bytes(PACKED[suffix](folder / "shd_test.h5"))
+    path = shd.find("shd_test.h5", tmp_path)
+    assert path == tmp_path / "shd_test.h5" and path.read_bytes() == (folder / "shd_test.h5").read_bytes()
+    (tmp_path / f"shd_test.h5{suffix}").unlink()
+    assert len(shd.binned("shd", "test", tmp_path, 0.01)) == 210
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize(
+    "damage",
+    [lambda _: b"", lambda _: PAGE, lambda whole: whole[:-100], lambda whole: whole[:500], altered],
+    ids=["empty", "page", "end cut off", "beginning only", "a byte altered"],
+)
+def test_a_damaged_archive_is_said_and_not_unpacked(folder, tmp_path, suffix, damage):
+    """One line that names the archive and the remedy; no half file is left, and the reader's archive is untouched."""
+    archive = tmp_path / f"shd_test.h5{suffix}"
+    archive.write_bytes(damage(PACKED[suffix](folder / "shd_test.h5")))
+    with pytest.raises(InputError, match=r"damaged archive .*; delete it and .* give --data-dir") as error:
+        shd.binned("shd", "test", tmp_path, 0.01)
+    assert str(archive) in str(error.value) and "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_an_archive_of_something_else_is_said(folder, tmp_path):
+    """A zip without the file in it: one line, nothing unpacked."""
+    (tmp_path / "shd_test.h5.zip").write_bytes(zipped(folder / "shd_test.h5", "readme.txt"))
+    with pytest.raises(InputError, match="damaged archive") as error:
+        shd.find("shd_test.h5", tmp_path)
+    assert "\n" not in str(error.value) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_published_checksums_are_tonic_s():
+    """The pinned MD5 of each zip is the one that tonic pins."""
+    tonic = pytest.importorskip("tonic")
+    pinned = {}
+    for kind, parts in ((tonic.datasets.SHD, ("train", "test")), (tonic.datasets.SSC, ("train", "valid", "test"))):
+        pinned |= {getattr(kind, f"{part}_zip"): getattr(kind, f"{part}_md5") for part in parts}
+    assert pinned == shd.MD5
+
+
+def test_a_page_in_an_archive_is_not_unpacked(tmp_path):
+    """A .gz of something that is not HDF5: the archive is named, and no .h5 is left to be taken for data."""
+    archive = tmp_path / "shd_test.h5.gz"
+    archive.write_bytes(gzip.compress(PAGE))
+    with pytest.raises(InputError, match="shd_test.h5.gz: damaged archive .it holds no HDF5 file"):
+        shd.find("shd_test.h5", tmp_path)
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_full_disk_is_not_the_archive_s_fault(folder, tmp_path, monkeypatch):
+    """The system's error is passed on, with the file that could not be written; the archive is not called damaged."""
+    (tmp_path / "shd_test.h5.gz").write_bytes(PACKED[".gz"](folder / "shd_test.h5"))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left on device: '.*shd_test.h5'"):
+        shd.find("shd_test.h5", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -70,29 +160,49 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def test_bad_downloads_are_never_kept(folder, tmp_path):
-    """A page and a truncated zip are refused and removed; the next mirror, which has the true file, is used."""
+    """A page, a truncated zip, and a whole one of other events are refused and removed; the next mirror is used."""
     site, target = tmp_path / "site", tmp_path / "target"
     md5 = {}
-    for mirror in ("page", "cut", "good"):
+    for mirror in ("page", "cut", "other", "good"):
         (site / mirror).mkdir(parents=True)
     for name in ("shd_train.h5", "shd_test.h5"):
-        with zipfile.ZipFile(site / "good" / f"{name}.zip", "w") as archive:
-            archive.write(folder / name, name)
-        whole = (site / "good" / f"{name}.zip").read_bytes()
+        whole = zipped(folder / name, name)
         md5[f"{name}.zip"] = hashlib.md5(whole).hexdigest()
+        (site / "good" / f"{name}.zip").write_bytes(whole)
         (site / "page" / f"{name}.zip").write_text("<html>")
         (site / "cut" / f"{name}.zip").write_bytes(whole[:-100])
+        (site / "other" / f"{name}.zip").write_bytes(zipped(folder / "ssc_test.h5", name))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        bad = tuple(f"http://127.0.0.1:{server.server_port}/{mirror}/" for mirror in ("page", "cut", "none"))
-        with pytest.raises(InputError, match="give --data-dir"):
+        bad = tuple(f"http://127.0.0.1:{server.server_port}/{mirror}/" for mirror in ("page", "cut", "other", "none"))
+        with pytest.raises(InputError, match="shd_train.h5.zip: not downloaded .* give --data-dir") as error:
             shd.download("shd", target, bad, md5)
+        assert "\n" not in str(error.value) and all(mirror in str(error.value) for mirror in bad)
         assert list(target.iterdir()) == []
         shd.download("shd", target, (*bad, bad[0].replace("page", "good")), md5)
         server.shutdown()
+    shd.download("shd", target, (), md5)  # nothing is missing, so nothing is fetched
     assert (target / "shd_test.h5").read_bytes() == (folder / "shd_test.h5").read_bytes()
 
 
-def test_checksums_differ():
-    """Each data set has its own."""
-    assert len({speech.checksum(data) for data in speech.DATA_SETS}) == 4
+@pytest.mark.parametrize("data", ["shd", "ssc"])
+def test_results_are_named_by_the_files_that_were_read(folder, tmp_path, data):
+    """Same files elsewhere, even zipped: the same key. One other file: another. A file changed in place: another."""
+    run = SpeechRun(data, "norm", "no_delays", 0, Settings(60.0, 1.0, 2e-3), 1, 100, (8, 8))
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    for place in (copy, other):
+        place.mkdir()
+    for name in set(shd.FILES[data].values()):
+        shutil.copy(folder / name, other)
+        (copy / f"{name}.zip").write_bytes(zipped(folder / name, name))
+    assert key_of(run, str(copy)) == key_of(run, str(other)) == key_of(run, str(folder))
+    write_like(f"{data}_test.h5", other, seed=99)
+    changed = key_of(run, str(other))
+    assert changed != key_of(run, str(folder))
+    write_like(f"{data}_test.h5", other, seed=98)
+    assert key_of(run, str(other)) not in (changed, key_of(run, str(folder)))
+    with pytest.raises(InputError, match="--data-dir"):
+        key_of(run)
+    (other / f"{data}_test.h5").unlink()
+    with pytest.raises(InputError, match="no such file, nor its .zip"):
+        key_of(run, str(other))

@@ -44,7 +44,7 @@ class ToyRun:
     data: str = "abc"
     outcome: str = "trained"
 
-    def data_checksum(self) -> str:
+    def data_checksum(self, data_dir: str | None) -> str:
         """Whatever the test says."""
         return self.data
 

@@ -2,25 +2,32 @@
 
 For comparison only. The construction has flaws that `lib.data.variants` mends: files of different speakers are
 merged, statistics see the test samples, part and norm hold different samples, a tenth is never used.
-Spikes stay lists throughout, so that SSC (105,000 samples) is never held dense.
+Spikes stay lists throughout, and SSC (105,000 samples) can be read in chunks: then it is never held whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-import numba
 import numpy as np
 
 from ..errors import InputError
-from .events import BIN_WIDTH_PAPER, Binned, Events
-from .variants import MinimumCounts, norm
+from . import variants
+from .events import BIN_WIDTH_PAPER, Binned, Events, join, read_shd_chunks
+from .ragged import distinct_spikes
+from .shd import find
+from .variants import MinimumCounts
 
 EDGES = np.linspace(0, 1.4, 100)  # s
 BATCH = 256
 N_BINS = 200  # 100 and as many empty ones
 AT_LEAST = 2
+ORDER = {
+    "shd": ("shd_train.h5", "shd_test.h5"),
+    "ssc": ("ssc_train.h5", "ssc_test.h5", "ssc_valid.h5"),
+}
 SHARES = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 0.9)}
 
 
@@ -40,43 +47,49 @@ class Rule:
 RULES = {"shd": Rule(0.01, 2_000), "ssc": Rule(0.02, 20_000)}
 
 
+def batches(data: str, folder: str | Path) -> Iterator[Events]:
+    """The samples of all files of "shd" or "ssc" in the authors' order, a batch at a time.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    return (chunk for name in ORDER[data] for chunk in read_shd_chunks(find(name, Path(folder)), BATCH))
+
+
+def whole_chunks(files: Iterable[Events]) -> Iterator[Binned]:
+    """As `whole`, one chunk for each of `files`, for data that are too large to be held."""
+    for events in files:
+        n = len(events) // BATCH * BATCH
+        slots = np.minimum(np.digitize(events.times, EDGES), len(EDGES) - 1)
+        bins, units, offsets = distinct_spikes(slots, events.units, events.offsets[: n + 1], N_BINS, events.n_units)
+        yield Binned(
+            bins=bins,
+            units=units,
+            offsets=offsets,
+            labels=events.labels[:n],
+            speakers=events.speakers[:n],
+            keys=events.keys,
+            n_units=events.n_units,
+            n_bins=N_BINS,
+            bin_width=BIN_WIDTH_PAPER,
+        )
+
+
 def whole(files: Iterable[Events]) -> Binned:
     """All samples in the order of the files; the incomplete last batch of 256 of each file is left out.
 
     Bin 0 is never used (`numpy.digitize` counts from 1); spikes after 1.4 s fall in bin 99; a bin is 0 or 1.
 
     Args:
-        files: of one data set; an iterator, so that one is held at a time.
+        files: of one data set, or chunks of them of 256 samples or multiples (`batches`); one is held at a time.
 
     Raises:
         InputError: no file holds 256 samples.
     """
-    bins, units, lengths, labels, speakers, keys, n_units = [], [], [], [], [], (), 0
-    for events in files:
-        keys, n_units = events.keys, events.n_units
-        n = len(events) // BATCH * BATCH
-        labels.append(events.labels[:n])
-        speakers.append(events.speakers[:n])
-        for sample in range(n):
-            times, unit = events[sample]
-            slot = np.minimum(np.digitize(times, EDGES), len(EDGES) - 1)
-            cell = np.unique(unit.astype(np.int64) * N_BINS + slot)  # sorted by unit, then bin
-            bins.append((cell % N_BINS).astype(np.uint16))
-            units.append((cell // N_BINS).astype(np.uint16))
-            lengths.append(len(cell))
-    if not lengths:
+    data = join(whole_chunks(files))
+    if not len(data):
         raise InputError(f"files: none holds {BATCH} samples; the published construction uses whole batches only")
-    return Binned(
-        bins=np.concatenate(bins),
-        units=np.concatenate(units),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=np.concatenate(labels),
-        speakers=np.concatenate(speakers),
-        keys=keys,
-        n_units=n_units,
-        n_bins=N_BINS,
-        bin_width=BIN_WIDTH_PAPER,
-    )
+    return data
 
 
 def part_and_norm(data: Binned, rule: Rule, seed: int) -> tuple[Binned, Binned]:
@@ -90,26 +103,49 @@ def part_and_norm(data: Binned, rule: Rule, seed: int) -> tuple[Binned, Binned]:
     Raises:
         InputError: no unit fires in every sample.
     """
-    counts = _counts(data.units, data.offsets, data.n_units)
-    few = counts < AT_LEAST
-    share = few.mean(axis=0)
-    marked = few[:, share <= rule.rare].any(axis=1)
-    if 0 < marked.sum() < rule.removable:
-        data, counts = data.select(np.flatnonzero(~marked)), counts[~marked]
-    least = counts.min(axis=0, initial=np.iinfo(np.uint16).max)
-    survivors = np.flatnonzero(least > 0)
-    if not len(counts) or not len(survivors):
-        raise InputError("data: no unit fires in every sample; use more or longer recordings")
+    return part_and_norm_of_chunks(lambda: [data], rule, seed)
+
+
+def part_and_norm_of_chunks(chunks: Callable[[], Iterable[Binned]], rule: Rule, seed: int) -> tuple[Binned, Binned]:
+    """As `part_and_norm`, in three passes over data that are too large to be held.
+
+    Args:
+        chunks: called once a pass; `lambda: whole_chunks(batches(data, folder))`. Their size changes nothing.
+        rule, seed: as in `part_and_norm`.
+    """
+    counts, labels = zip(*((chunk.counts(np.uint16), chunk.labels) for chunk in chunks()), strict=True)
+    kept, minimum = _survivors(np.concatenate(counts), rule)
+    kept_labels = np.concatenate(labels)[kept]
     rng = np.random.default_rng(seed)
-    kept = norm(data, MinimumCounts(survivors, least[survivors].astype(np.int64), data.n_units), rng)
-    number = np.zeros(data.n_units, np.uint16)
-    number[survivors] = np.arange(len(survivors))
-    taken = (least > 0)[data.units]
-    offsets = np.concatenate([[0], np.cumsum(counts[:, survivors].sum(axis=1, dtype=np.int64))])
-    part = replace(
-        data, bins=data.bins[taken], units=number[data.units[taken]], offsets=offsets, n_units=len(survivors)
-    )
-    return part.select(_balanced(data.labels, rng)), kept.select(_balanced(data.labels, rng))
+
+    def balanced(variant: Callable[[Binned], Binned]) -> Binned:
+        rows = kept[_balanced(kept_labels, rng)]
+        ranks = np.argsort(np.argsort(rows))  # where a chosen sample is among all that are chosen
+        return join(variant(chosen) for chosen in _rows(chunks(), rows)).select(ranks)
+
+    part = balanced(lambda chosen: variants.part(chosen, minimum))
+    return part, balanced(lambda chosen: variants.norm(chosen, minimum, rng))
+
+
+def _rows(chunks: Iterable[Binned], rows: np.ndarray) -> Iterator[Binned]:
+    """The samples with these numbers, in ascending order, chunk by chunk."""
+    first = 0
+    for chunk in chunks:
+        inside = (rows >= first) & (rows < first + len(chunk))
+        yield chunk.select(np.sort(rows[inside]) - first)
+        first += len(chunk)
+
+
+def _survivors(counts: np.ndarray, rule: Rule) -> tuple[np.ndarray, MinimumCounts]:
+    """Samples that are not removed, and the units that fire in all of them. Raises InputError if there is none."""
+    few = counts < AT_LEAST
+    marked = few[:, few.mean(axis=0) <= rule.rare].any(axis=1)
+    kept = np.flatnonzero(~marked) if 0 < marked.sum() < rule.removable else np.arange(len(counts))
+    least = counts[kept].min(axis=0, initial=np.iinfo(counts.dtype).max)
+    units = np.flatnonzero(least)
+    if not len(kept) or not len(units):
+        raise InputError("data: no unit fires in every sample; use more or longer recordings")
+    return kept, MinimumCounts(units, least[units].astype(np.int64), counts.shape[1])
 
 
 def split(data: Binned, part: str) -> Binned:
@@ -123,13 +159,3 @@ def _balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     classes, sizes = np.unique(labels, return_counts=True)
     drawn = [rng.choice(np.flatnonzero(labels == label), sizes.min(), replace=False) for label in classes]
     return rng.permutation(np.concatenate(drawn))
-
-
-@numba.njit(cache=True)
-def _counts(units, offsets, n_units):
-    """Spikes of every unit in every sample, uint16 (n_samples, n_units): at most 200 of a unit."""
-    counts = np.zeros((len(offsets) - 1, n_units), np.uint16)
-    for sample in range(len(offsets) - 1):
-        for spike in range(offsets[sample], offsets[sample + 1]):
-            counts[sample, units[spike]] += 1
-    return counts

@@ -9,18 +9,20 @@ SHD's HDF5 layout: Cramer et al. 2022 (datasets `spikes/times` float16 seconds, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
-import numba
 import numpy as np
 
 from ..errors import InputError
 from ..files import write_atomically
+from . import ragged
 
 N_UNITS = 700
+CHUNK = 256  # samples read at a time
+REMEDY = "delete it and fetch or make it again"
 BIN_WIDTH_PAPER = 1.4 / 99  # s; numpy.digitize(t, linspace(0, 1.4, 100)) of the paper is our bin + 1
 
 
@@ -65,15 +67,7 @@ class Events:
 
     def select(self, samples: np.ndarray) -> Events:
         """These samples, in this order."""
-        taken, offsets = _take(self.offsets, samples)
-        return replace(
-            self,
-            times=self.times[taken],
-            units=self.units[taken],
-            offsets=offsets,
-            labels=self.labels[samples],
-            speakers=self.speakers[samples],
-        )
+        return _selected(self, samples, "times", "units")
 
     @classmethod
     def from_list(
@@ -136,21 +130,13 @@ class Binned:
 
     def select(self, samples: np.ndarray) -> Binned:
         """These samples, in this order."""
-        taken, offsets = _take(self.offsets, samples)
-        return replace(
-            self,
-            bins=self.bins[taken],
-            units=self.units[taken],
-            offsets=offsets,
-            labels=self.labels[samples],
-            speakers=self.speakers[samples],
-        )
+        return _selected(self, samples, "bins", "units")
 
-    def counts(self) -> np.ndarray:
-        """Spikes of every unit in every sample, int64 (n_samples, n_units)."""
-        sample = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        flat = np.bincount(sample * self.n_units + self.units, minlength=len(self) * self.n_units)
-        return flat.reshape(len(self), self.n_units)
+    def counts(self, dtype: type = np.int64) -> np.ndarray:
+        """Spikes of every unit in every sample, (n_samples, n_units) of `dtype`."""
+        out = np.zeros((len(self), self.n_units), dtype)
+        ragged.count(out, self.units, self.offsets)
+        return out
 
     def events(self) -> Events:
         """The same spikes in continuous time, in order of time: a spike in bin b at b * bin_width."""
@@ -168,8 +154,32 @@ class Binned:
     def dense(self, samples: Sequence[int] | np.ndarray, dtype: type = np.uint8) -> np.ndarray:
         """0/1 array (len(samples), n_bins, n_units) of `dtype`."""
         out = np.zeros((len(samples), self.n_bins, self.n_units), dtype)
-        _fill(out, self.bins, self.units, self.offsets, np.asarray(samples, np.int64))
+        ragged.fill(out, self.bins, self.units, self.offsets, np.asarray(samples, np.int64))
         return out
+
+
+def join(parts: Iterable[Binned]) -> Binned:
+    """Join data of the same classes and units, sample after sample, on the longest of their grids.
+
+    Arrays grow in place while the parts come, so that the spikes are held once.
+
+    Raises:
+        InputError: there is no part.
+    """
+    bins, units = np.empty(0, np.uint16), np.empty(0, np.uint16)
+    offsets, labels, speakers, n_bins, part = [np.zeros(1, np.int64)], [], [], 0, None
+    for part in parts:
+        offsets.append(len(bins) + part.offsets[1:])
+        for grown, new in ((bins, part.bins), (units, part.units)):
+            grown.resize(len(grown) + len(new), refcheck=False)
+            grown[len(grown) - len(new) :] = new
+        labels.append(part.labels)
+        speakers.append(part.speakers)
+        n_bins = max(n_bins, part.n_bins)
+    if part is None:
+        raise InputError("parts: there are none to join; give one or more")
+    spikes = {"bins": bins, "units": units, "offsets": np.concatenate(offsets), "n_bins": n_bins}
+    return replace(part, **spikes, labels=np.concatenate(labels), speakers=np.concatenate(speakers))
 
 
 @dataclass(frozen=True)
@@ -210,20 +220,11 @@ def bin_events(events: Events, bin_width: float, n_bins: int | None = None) -> t
     n_bins = last if n_bins is None else n_bins
     if n_bins > np.iinfo(np.uint16).max:
         raise InputError(f"bin_width: {n_bins} bins are too many; choose wider bins than {bin_width} s")
-    bins, units, offsets = [], [], np.zeros(len(events) + 1, np.int64)
-    n_inside = 0
-    for i in range(len(events)):
-        times, unit = events[i]
-        slot = np.floor(times / bin_width + 1e-9).astype(np.int64)
-        inside = slot < n_bins
-        n_inside += int(inside.sum())
-        cell = np.unique(unit[inside].astype(np.int64) * n_bins + slot[inside])  # sorted by unit, then bin
-        bins.append((cell % n_bins).astype(np.uint16))
-        units.append((cell // n_bins).astype(np.uint16))
-        offsets[i + 1] = offsets[i] + len(cell)
+    slots = np.floor(events.times / bin_width + 1e-9).astype(np.int64)
+    bins, units, offsets = ragged.distinct_spikes(slots, events.units, events.offsets, n_bins, events.n_units)
     binned = Binned(
-        bins=np.concatenate(bins or [np.empty(0, np.uint16)]),
-        units=np.concatenate(units or [np.empty(0, np.uint16)]),
+        bins=bins,
+        units=units,
         offsets=offsets,
         labels=events.labels,
         speakers=events.speakers,
@@ -232,12 +233,19 @@ def bin_events(events: Events, bin_width: float, n_bins: int | None = None) -> t
         n_bins=n_bins,
         bin_width=bin_width,
     )
-    n_events = len(events.times)
-    return binned, BinningReport(n_events, n_inside - int(offsets[-1]), n_events - n_inside)
+    n_events, n_inside = len(slots), int(np.count_nonzero(slots < n_bins))
+    return binned, BinningReport(n_events, n_inside - len(bins), n_events - n_inside)
 
 
 def read_shd(path: str | Path) -> Events:
-    """Read a file in SHD's layout, whole, into ragged arrays. Times become float64 before anything else.
+    """All of a file in SHD's layout. Raises InputError as `read_shd_chunks`."""
+    return concatenate(list(read_shd_chunks(path)))
+
+
+def read_shd_chunks(path: str | Path, samples: int = CHUNK) -> Iterator[Events]:
+    """The samples of a file in SHD's layout, in their order, some at a time: those of SSC would fill 8 GB.
+
+    Times become float64 before anything else. There is at least one chunk, of no samples if the file has none.
 
     Raises:
         InputError: the file is missing, damaged, lacks a data set, or holds values that cannot be (one line each).
@@ -245,28 +253,35 @@ def read_shd(path: str | Path) -> Events:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path or make it again")
-    remedy = "delete it and fetch or make it again"
     try:
         with h5py.File(path, "r") as file:
-            for name in ("spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys"):
-                if name not in file:
-                    raise InputError(f"{path}: it lacks {name}, so it is not in SHD's layout; {remedy}")
-            times, units = list(file["spikes/times"][:]), list(file["spikes/units"][:])
-            labels, speakers = file["labels"][:], file["extra/speaker"][:]
-            keys = [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+            names = ("spikes/times", "spikes/units", "labels", "extra/speaker", "extra/keys")
+            columns = [file.get(name) for name in names]
+            for name, column in zip(names, columns, strict=True):
+                if not isinstance(column, h5py.Dataset) or not column.shape:
+                    raise InputError(f"{path}: it lacks {name}, so it is not in SHD's layout; {REMEDY}")
+            keys = [key.decode() if isinstance(key, bytes) else str(key) for key in columns.pop()[:]]
+            if len({len(column) for column in columns}) > 1:
+                raise InputError(f"{path}: times, units, labels and speakers have different lengths; {REMEDY}")
+            for first in range(0, max(len(columns[0]), 1), samples):
+                yield _checked(path, first, *(column[first : first + samples] for column in columns), keys)
     except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise InputError(f"{path}: not a whole HDF5 file ({reason}); {remedy}") from None
-    if not len(times) == len(units) == len(labels) == len(speakers):
-        raise InputError(f"{path}: times, units, labels and speakers have different lengths; {remedy}")
-    for i, (time, unit) in enumerate(zip(times, units, strict=True)):
-        if np.ndim(time) != 1 or time.dtype.kind != "f" or unit.dtype.kind not in "iu":
-            raise InputError(f"{path}: sample {i} does not hold float times and integer units; {remedy}")
+        raise InputError(f"{path}: not a whole HDF5 file ({reason}); {REMEDY}") from None
+
+
+def _checked(path: Path, first: int, times, units, labels, speakers, keys) -> Events:
+    """Events of some samples of a file, of which `first` is the first. Raises InputError if they cannot be."""
+    if labels.dtype.kind not in "iu" or speakers.dtype.kind not in "iu":
+        raise InputError(f"{path}: labels or speakers are not whole numbers; {REMEDY}")
+    for i, (time, unit) in enumerate(zip(times, units, strict=True), start=first):
+        if np.ndim(time) != 1 or time.dtype.kind != "f" or np.ndim(unit) != 1 or unit.dtype.kind not in "iu":
+            raise InputError(f"{path}: sample {i} does not hold float times and integer units; {REMEDY}")
         if len(time) != len(unit):
-            raise InputError(f"{path}: sample {i} has {len(time)} times but {len(unit)} units; {remedy}")
-    if any(len(unit) and not 0 <= unit.min() <= unit.max() < N_UNITS for unit in units):
-        worst = max((int(unit.max()) for unit in units if len(unit)), default=0)
-        raise InputError(f"{path}: units go up to {worst}, but SHD has {N_UNITS} (0 to {N_UNITS - 1}); {remedy}")
+            raise InputError(f"{path}: sample {i} has {len(time)} times but {len(unit)} units; {REMEDY}")
+        if len(unit) and not 0 <= unit.min() <= unit.max() < N_UNITS:
+            worst = f"down to {unit.min()}" if unit.min() < 0 else f"up to {unit.max()}"
+            raise InputError(f"{path}: units go {worst}, but SHD has {N_UNITS} (0 to {N_UNITS - 1}); {REMEDY}")
     try:
         return Events.from_list(list(zip(times, units, strict=True)), labels, speakers, keys)
     except InputError as error:
@@ -310,16 +325,9 @@ def _check_ragged(values, units, offsets, labels, speakers, keys, n_units: int) 
         raise InputError(f"labels: they go from {labels.min()} to {labels.max()}, but there are {len(keys)} keys")
 
 
-def _take(offsets: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the events of `samples`, and their new offsets."""
-    lengths = (offsets[1:] - offsets[:-1])[samples]
-    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    positions = np.arange(new[-1]) + np.repeat(offsets[:-1][samples] - new[:-1], lengths)
-    return positions, new
-
-
-@numba.njit(cache=True)
-def _fill(out, bins, units, offsets, samples):
-    for row in range(len(samples)):
-        for spike in range(offsets[samples[row]], offsets[samples[row] + 1]):
-            out[row, bins[spike], units[spike]] = 1
+def _selected(data, samples: np.ndarray, *names: str):
+    """`data` (Events or Binned) of these samples, in this order; `names` of the arrays that hold its events."""
+    samples = np.arange(len(data))[samples]
+    offsets = np.concatenate([[0], np.cumsum(np.diff(data.offsets)[samples])]).astype(np.int64)
+    taken = {name: ragged.gather(getattr(data, name), data.offsets, samples, offsets) for name in names}
+    return replace(data, **taken, offsets=offsets, labels=data.labels[samples], speakers=data.speakers[samples])

@@ -7,18 +7,21 @@ kept only if its MD5 is the published one.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import lzma
 import shutil
 import zipfile
 import zlib
+from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_atomically
-from .events import Events, read_shd
+from ..files import sha256_of, write_atomically
+from .events import Binned, bin_events, join, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
 MD5 = {  # of the zips; the same in tonic 1.7
@@ -36,8 +39,8 @@ N_VALIDATION_VOICES = 2  # of SHD's training file, which has no validation part
 REMEDY = "put the files into a folder and give --data-dir"
 
 
-def events_of(data: str, part: str, folder: str | Path) -> Events:
-    """The events of "train", "validation" or "test" of "shd" or "ssc".
+def binned(data: str, part: str, folder: str | Path, bin_width: float) -> Binned:
+    """The spikes of "train", "validation" or "test" of "shd" or "ssc", up to the last; the events are never held.
 
     SSC has an official validation file. SHD has none: `validation_voices` of its training file are set aside.
 
@@ -45,11 +48,11 @@ def events_of(data: str, part: str, folder: str | Path) -> Events:
         InputError: the file is missing or damaged, or SHD's training file has too few voices.
     """
     name = FILES[data][part]
-    events = read_shd(find(name, Path(folder)))
+    spikes = join(bin_events(chunk, bin_width)[0] for chunk in read_shd_chunks(find(name, Path(folder))))
     if data == "ssc" or part == "test":
-        return events
-    held_out = np.isin(events.speakers, validation_voices(events.speakers))
-    return events.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
+        return spikes
+    held_out = np.isin(spikes.speakers, validation_voices(spikes.speakers))
+    return spikes.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
 
 
 def validation_voices(speakers: np.ndarray) -> np.ndarray:
@@ -69,6 +72,7 @@ def find(name: str, folder: Path) -> Path:
 
     Raises:
         InputError: neither is there, or the archive is damaged or holds no such file.
+        OSError: it cannot be written, for example on a full disk.
     """
     path = folder / name
     packed = [folder / f"{name}{suffix}" for suffix in (".zip", ".gz") if (folder / f"{name}{suffix}").exists()]
@@ -84,9 +88,31 @@ def find(name: str, folder: Path) -> Path:
             else:
                 with zipfile.ZipFile(packed[0]) as archive, archive.open(name) as source:
                     shutil.copyfileobj(source, unpacked)
+            unpacked.flush()
+            if not h5py.is_hdf5(temporary):
+                raise RuntimeError("it holds no HDF5 file")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno:  # above all, a full disk: the archive may be good
+            raise
         raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
     return path
+
+
+def checksum(data: str, folder: str | Path) -> str:
+    """SHA-256 of the list of the files of "shd" or "ssc" in `folder`: names and contents as they are read.
+
+    Raises:
+        InputError: a file is missing or its archive damaged.
+    """
+    paths = [find(name, Path(folder)) for name in sorted(set(FILES[data].values()))]
+    lines = [f"{_sha256(path, path.stat().st_size, path.stat().st_mtime_ns)}  {path.name}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """Of a file's bytes; hashed again only if size or time has changed, for a plan asks hundreds of times."""
+    return sha256_of(path)
 
 
 def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, md5: dict[str, str] = MD5) -> None:

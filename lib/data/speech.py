@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
 DATA_SETS = ("digits", "fsdd", "shd", "ssc")
 PARTS = ("train", "validation", "test")
+SHORTEST = 100  # bins of shd and ssc: 1.4 s, as in the paper
 
 
 def check_names(data: str, data_dir: str | None) -> None:
@@ -38,6 +39,17 @@ def check_names(data: str, data_dir: str | None) -> None:
         raise InputError(f"--data-dir: {data_dir} does not exist; give the folder (or zip) of the data set")
 
 
+def fetch(data: str, data_dir: str | None) -> None:
+    """Download the event files that `data_dir` lacks (shd, ssc).
+
+    Raises:
+        InputError: as `check_names`, or a file cannot be had.
+    """
+    check_names(data, data_dir)
+    if data in shd.FILES:
+        shd.download(data, data_dir)
+
+
 @lru_cache(maxsize=4)
 def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     """All samples of one part, binned at 14.14 ms (the paper's bins).
@@ -50,16 +62,14 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     Raises:
         InputError: unknown data set or part; recordings missing or altered; a shipped file is damaged.
     """
-    check_names(data, data_dir)
+    fetch(data, data_dir)
     if part not in PARTS:
         raise InputError(f"part: {part!r} is not a part; choose from {', '.join(PARTS)}")
     if data == "digits":
         return shipped.read(part)
     if data in shd.FILES:
-        shd.download(data, data_dir)
-        events = shd.events_of(data, part, data_dir)
-        n_bins = int(np.ceil(max(1.4, events.times.max(initial=0.0)) / BIN_WIDTH_PAPER)) + 1
-        return bin_events(events, BIN_WIDTH_PAPER, n_bins)[0]
+        spikes = shd.binned(data, part, data_dir, BIN_WIDTH_PAPER)
+        return replace(spikes, n_bins=max(spikes.n_bins, SHORTEST))
     events = _fsdd_events(data_dir)
     speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
     chosen = np.flatnonzero(np.isin(events.speakers, speakers))
@@ -83,14 +93,18 @@ def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned,
     return keep_enough(load(data, part, data_dir), minimum(data, data_dir))
 
 
-def checksum(data: str) -> str:
-    """SHA-256 of the list of a data set's files with their checksums; reading verifies each file against it.
+def checksum(data: str, data_dir: str | None = None) -> str:
+    """SHA-256 of the list of a data set's files with their checksums.
 
-    Of SHD and SSC it is that of the published files; a reader's own unpacked files are not compared with them.
+    Of digits and fsdd the list is fixed, and reading verifies each file against it. Of shd and ssc it is that of the
+    files in `data_dir`, whatever they hold: results from other files have other names in the store.
+
+    Raises:
+        InputError: unknown data set; shd or ssc without their files.
     """
     if data not in DATA_SETS:
         raise InputError(f"--data: {data!r} is not a data set; choose from {', '.join(DATA_SETS)}")
     if data in shd.FILES:
-        names = sorted({f"{name}.zip" for name in shd.FILES[data].values()})
-        return hashlib.sha256("".join(f"{shd.MD5[name]}  {name}\n" for name in names).encode()).hexdigest()
+        check_names(data, data_dir)
+        return shd.checksum(data, data_dir)
     return sha256_of(shipped.FOLDER / shipped.CHECKSUMS if data == "digits" else fsdd.MANIFEST)

@@ -73,27 +73,32 @@ def compute(name: str, data: str, preset: str, data_dir: str | None = None, devi
     """
     runs = _plan(name, data, preset)
     if data in speech_data.DATA_SETS:
-        speech_data.check_names(data, data_dir)
+        speech_data.fetch(data, data_dir)
     job = Job(data_dir or None, pick_device(device))
-    return _table(name, data, preset, runs, run_all(runs, job, label=name.replace("_", " "), **how))
+    return _table(name, data, preset, runs, job.data_dir, run_all(runs, job, label=name.replace("_", " "), **how))
 
 
-def stored(name: str, data: str, preset: str) -> Table:
-    """The table of an experiment whose runs are all in the store; nothing is computed.
+def stored(name: str, data: str, preset: str, data_dir: str | None = None) -> Table:
+    """The table of an experiment whose runs are all in the store; nothing is computed or fetched.
+
+    Args:
+        name, data, preset, data_dir: as in `compute`; `data_dir` only where results are named by the reader's files.
 
     Raises:
-        InputError: some are not.
+        InputError: some are not, or the files are missing.
     """
     runs = _plan(name, data, preset)
-    outcomes = [read(store.STORE / f"{key_of(run)}.json") for run in runs]
+    outcomes = [read(store.STORE / f"{key_of(run, data_dir)}.json") for run in runs]
     missing = sum(outcome is None for outcome in outcomes)
     if missing:
         command = f"python -m lib run {name} --data {data} --preset {preset}"
         raise InputError(f"{name}: {missing} of {len(runs)} runs are not in the store; compute them with `{command}`")
-    return _table(name, data, preset, runs, outcomes)
+    return _table(name, data, preset, runs, data_dir, outcomes)
 
 
-def _table(name: str, data: str, preset: str, runs: list[Run], outcomes: list[Outcome]) -> Table:
+def _table(
+    name: str, data: str, preset: str, runs: list[Run], data_dir: str | None, outcomes: list[Outcome]
+) -> Table:
     rows = [row for pair in zip(runs, outcomes, strict=True) for row in EXPERIMENTS[name].rows(*pair)]
-    provenance = provenance_of(outcomes, [row["seed"] for row in rows], runs[0].data_checksum())
+    provenance = provenance_of(outcomes, [row["seed"] for row in rows], runs[0].data_checksum(data_dir))
     return Table(name, data, preset, rows, provenance)

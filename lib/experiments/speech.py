@@ -68,9 +68,9 @@ class SpeechRun:
     test_perturbations: tuple[Perturbation, ...] = (REVERSED,)
     parts: tuple[str, ...] = ("validation", "test")
 
-    def data_checksum(self) -> str:
+    def data_checksum(self, data_dir: str | None) -> str:
         """Of the files that the data set consists of."""
-        return speech.checksum(self.data)
+        return speech.checksum(self.data, data_dir)
 
     def perform(self, job: Job) -> dict:
         """Train once, then score on validation and (once, at the end) on test voices.

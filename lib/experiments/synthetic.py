@@ -69,7 +69,7 @@ class SyntheticRun:
     network: EventNetworkConfig | None = None
     training: TrainingConfig | None = None
 
-    def data_checksum(self) -> None:
+    def data_checksum(self, data_dir: str | None) -> None:
         """The data are made from the fields."""
 
     def perform(self, job: Job) -> dict:

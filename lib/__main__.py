@@ -90,9 +90,19 @@ def _add_data(commands) -> None:
     ship = kinds.add_parser("ship", help="bin generated events into the files beside the code (maintainers)")
     ship.add_argument("--output", help="folder of the generated event files")
     audit = kinds.add_parser("audit", help="what counts, onset, offset and duration tell of the class")
-    audit.add_argument("data", choices=DATA)
-    audit.add_argument("--variant", choices=VARIANTS, default="norm", help="default norm")
+    audit.add_argument("data", metavar="NAME|FILE", help=f"{', '.join(DATA)}, or a file in SHD's layout")
+    audit.add_argument("--variant", choices=VARIANTS, default="norm", help="of a named data set (default norm)")
     audit.add_argument("--data-dir", help="folder or zip with recordings (fsdd), folder of event files (shd, ssc)")
+    audit.add_argument("--figure", metavar="OUT.png", help="also draw it")
+    audit.add_argument("--bin-width-ms", type=float, help="of a file (default 14.14)")
+    export = kinds.add_parser("export", help="write timing-only data in SHD's layout, with checksums and data card")
+    export.add_argument("data", choices=DATA)
+    export.add_argument("--variants", nargs="+", choices=VARIANTS, default=["whole", "part", "norm"])
+    export.add_argument("--output", required=True, help="folder to make")
+    export.add_argument("--data-dir", help="as for the notebooks")
+    export.add_argument("--protocol", choices=("strict", "paper"), default="strict", help="default strict")
+    export.add_argument("--bin-width-ms", type=float, help="default 14.14, the paper's 1.4 s / 99")
+    export.add_argument("--seed", type=_at_least(0), default=0, help="of the surviving spikes (default 0)")
     convert = kinds.add_parser("convert", help="send one recording through the cochlea")
     convert.add_argument("recording", metavar="IN.wav")
     convert.add_argument("output", metavar="OUT.h5")
@@ -183,14 +193,36 @@ def _data(args: argparse.Namespace) -> None:
 
         shipped.make(generate(args.output))
     elif args.kind == "audit":
-        from .data.audit import audit_variant, table
+        _audit(args)
+    elif args.kind == "export":
+        from .data.export import export
 
-        print(table(audit_variant(args.data, args.variant, args.data_dir)))
+        width = {"bin_width": args.bin_width_ms / 1e3} if args.bin_width_ms else {}
+        print(export(args.data, args.variants, args.output, args.data_dir, args.protocol, seed=args.seed, **width))
     else:
         from .data.convert import convert
 
         events = convert(args.recording, args.output, args.seed)
         print(f"{args.output}: {len(events.times)} events")
+
+
+def _audit(args: argparse.Namespace) -> None:
+    from .data import audit
+
+    named = args.data in DATA
+    if named:
+        records = audit.audit_variant(args.data, args.variant, args.data_dir)
+    else:
+        records = audit.audit_file(args.data, **({"bin_width": args.bin_width_ms / 1e3} if args.bin_width_ms else {}))
+    print(audit.table(records))
+    if args.figure:
+        from . import figures
+        from .files import write_atomically
+
+        figures.apply_style()
+        fig = figures.draw_audit({args.variant if named else args.data: records})
+        with write_atomically(args.figure) as temporary:
+            fig.savefig(temporary, dpi=200)
 
 
 COMMANDS = {

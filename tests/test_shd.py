@@ -1,38 +1,56 @@
 """SHD and SSC: files of the true layout, official parts, downloads that are whole or not kept."""
 
-import functools
 import errno
+import functools
 import gzip
 import hashlib
 import http.server
 import io
+import itertools
+import os
 import shutil
 import threading
 import zipfile
 
+import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 
-from lib import experiments
+from lib import experiments, notebooks, runs
 from lib.data import shd
-from lib.data.events import Events, write_shd
+from lib.data.events import Events, bin_events, join, write_shd
 from lib.errors import InputError
 from lib.experiments.arms import Settings
 from lib.experiments.speech import SpeechRun
+from lib.figures import saving
 from lib.runs import key_of
 
 
-def write_like(name, folder, n=200, n_classes=20, n_voices=5, seed=0):
-    """A file in SHD's layout: 700 units, class-dependent latencies, enough spikes in 60 units for norm."""
-    rng = np.random.default_rng(seed)
+def write_like(name, folder, n=210, n_classes=20, n_voices=5, seed=0):
+    """A file in SHD's layout: 700 units in bands whose onset and strength depend on the class.
+
+    Each unit fires 5 to 13 times in bins of their own, so that all units survive in norm. One sample ends late: on a
+    long grid the mean rate is low, so that the smallest networks start lively.
+    """
+    rng, words = np.random.default_rng(seed), np.random.default_rng(1)  # the words are the same in every file
+    onset, strong = 0.1 + words.uniform(0, 0.1, (n_classes, 14)), words.random((n_classes, 14)) < 0.5
     labels = np.arange(n) % n_classes
     trains = []
     for label in labels:
-        units = np.repeat(np.arange(0, 700, 12), rng.integers(5, 9))
-        times = np.abs(0.1 + 0.8 * np.sin(units * (label + 1)) ** 2 + rng.normal(0, 0.15, len(units)))
+        lengths = 5 + np.repeat(6 * strong[label], 50) + rng.integers(0, 3, 700)
+        units = np.repeat(np.arange(700), lengths)
+        nth = np.arange(len(units)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        times = np.repeat(np.repeat(onset[label], 50) + rng.uniform(0, 0.014, 700), lengths) + 0.015 * nth
         trains.append((times, units))
+    trains[0] = tuple(np.append(values, late) for values, late in zip(trains[0], (4.0, 0), strict=True))
     keys = [f"word {k}" for k in range(n_classes)]
     write_shd(folder / name, Events.from_list(trains, labels, np.arange(n) // n_classes % n_voices, keys))
+
+
+def binned(data, part, folder, width):
+    """A part as one set of binned samples."""
+    return join(bin_events(events, width)[0] for events, _ in shd.chunks(data, part, folder))
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +58,37 @@ def folder(tmp_path_factory):
     """All five files, small."""
     path = tmp_path_factory.mktemp("shd")
     for seed, name in enumerate(name[:-4] for name in shd.MD5):
-        write_like(name, path, n_classes=20 if name.startswith("shd") else 35, n=210, seed=seed)
+        write_like(name, path, n_classes=20 if name.startswith("shd") else 35, seed=seed)
     return path
 
 
-@pytest.mark.filterwarnings("ignore:.*runs have no score")  # tiny networks after one epoch may be silent
 @pytest.mark.parametrize("data", ["shd", "ssc"])
-def test_entry_experiment_runs(folder, data, tmp_path):
-    """The entry experiment at smoke size, from a folder of files in the true layout."""
-    table = experiments.compute("timing_alone", data, "smoke", data_dir=str(folder), jobs=1, store=tmp_path)
-    scored = [row for row in table.rows if row["accuracy"] is not None]
-    assert {row["part"] for row in scored} == {"validation", "test"}
-    assert {row["variant"] for row in scored} == {"norm", "whole"}
+def test_notebook_00_trains_live_networks(folder, data, tmp_path, monkeypatch):
+    """The entry notebook at smoke size, from a folder of files in the true layout: every run has its scores."""
+    monkeypatch.setattr(runs, "STORE", tmp_path / "runs")
+    monkeypatch.setattr(saving, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # another process would take longer to start than the runs
+    parameters = {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"}
+    path, scope = next(notebooks.FOLDER.glob("00_*.ipynb")), {}
+    notebooks.check_parameters(path, parameters)
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, path.name, "exec"), scope)
+            scope |= parameters if "parameters" in cell.metadata.get("tags", []) else {}
+    assert (tmp_path / "build" / "figures" / data / "smoke" / "timing_alone.png").stat().st_size > 10_000
+    plt.close("all")
+    table = experiments.stored("timing_alone", data, "smoke", str(folder))
+    assert table == scope["table"]
+    parts = set(itertools.product(("norm", "whole"), ("validation", "test")))
+    assert {(row["variant"], row["part"]) for row in table.rows} == parts
+    assert all(row["failed"] is None and row["accuracy"] is not None for row in table.rows)
+    with pytest.raises(InputError, match="--data-dir"):
+        experiments.stored("timing_alone", data, "smoke")
 
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):
     """Two voices of the training file, the same ones each time; together the parts are the file."""
-    train, validation = (shd.binned("shd", part, folder, 0.01) for part in ("train", "validation"))
+    train, validation = (binned("shd", part, folder, 0.01) for part in ("train", "validation"))
     assert len(np.unique(validation.speakers)) == 2
     assert not set(train.speakers) & set(validation.speakers)
     assert len(train) + len(validation) == 210
@@ -66,7 +98,7 @@ def test_page_saved_as_a_file_is_refused(tmp_path):
     """HTML named .h5: one line."""
     (tmp_path / "shd_test.h5").write_bytes(PAGE)
     with pytest.raises(InputError, match="not a whole HDF5 file"):
-        shd.binned("shd", "test", tmp_path, 0.01)
+        binned("shd", "test", tmp_path, 0.01)
 
 
 def zipped(path, name="shd_test.h5"):
@@ -94,7 +126,7 @@ def test_archives_are_unpacked(folder, tmp_path, suffix):
     path = shd.find("shd_test.h5", tmp_path)
     assert path == tmp_path / "shd_test.h5" and path.read_bytes() == (folder / "shd_test.h5").read_bytes()
     (tmp_path / f"shd_test.h5{suffix}").unlink()
-    assert len(shd.binned("shd", "test", tmp_path, 0.01)) == 210
+    assert len(binned("shd", "test", tmp_path, 0.01)) == 210
 
 
 @pytest.mark.parametrize("suffix", PACKED)
@@ -108,7 +140,7 @@ def test_a_damaged_archive_is_said_and_not_unpacked(folder, tmp_path, suffix, da
     archive = tmp_path / f"shd_test.h5{suffix}"
     archive.write_bytes(damage(PACKED[suffix](folder / "shd_test.h5")))
     with pytest.raises(InputError, match=r"damaged archive .*; delete it and .* give --data-dir") as error:
-        shd.binned("shd", "test", tmp_path, 0.01)
+        binned("shd", "test", tmp_path, 0.01)
     assert str(archive) in str(error.value) and "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == [archive]
 

@@ -119,20 +119,20 @@ def part_and_norm_of_chunks(chunks: Callable[[], Iterable[Binned]], rule: Rule, 
     rng = np.random.default_rng(seed)
 
     def balanced(variant: Callable[[Binned], Binned]) -> Binned:
-        rows = kept[_balanced(kept_labels, rng)]
-        ranks = np.argsort(np.argsort(rows))  # where a chosen sample is among all that are chosen
-        return join(variant(chosen) for chosen in _rows(chunks(), rows)).select(ranks)
+        drawn = kept[_balanced(kept_labels, rng)]
+        ranks = np.argsort(np.argsort(drawn))  # where a chosen sample is among all that are chosen
+        return join(variant(samples) for samples in rows(chunks(), drawn)).select(ranks)
 
     part = balanced(lambda chosen: variants.part(chosen, minimum))
     return part, balanced(lambda chosen: variants.norm(chosen, minimum, rng))
 
 
-def _rows(chunks: Iterable[Binned], rows: np.ndarray) -> Iterator[Binned]:
+def rows(chunks: Iterable[Binned], chosen: np.ndarray) -> Iterator[Binned]:
     """The samples with these numbers, in ascending order, chunk by chunk."""
     first = 0
     for chunk in chunks:
-        inside = (rows >= first) & (rows < first + len(chunk))
-        yield chunk.select(np.sort(rows[inside]) - first)
+        inside = (chosen >= first) & (chosen < first + len(chunk))
+        yield chunk.select(np.sort(chosen[inside]) - first)
         first += len(chunk)
 
 
@@ -150,8 +150,12 @@ def _survivors(counts: np.ndarray, rule: Rule) -> tuple[np.ndarray, MinimumCount
 
 def split(data: Binned, part: str) -> Binned:
     """The samples of "train", "validation" or "test": contiguous; the last tenth is in none."""
-    start, stop = (int(share * len(data)) for share in SHARES[part])
-    return data.select(np.arange(start, stop))
+    return data.select(span(len(data), part))
+
+
+def span(n: int, part: str) -> np.ndarray:
+    """The numbers of a part's samples among `n`."""
+    return np.arange(*(int(share * n) for share in SHARES[part]))
 
 
 def _balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

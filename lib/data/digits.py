@@ -93,6 +93,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("BRC_CACHE") or Path.home() / ".cache" / "beyond-rate-coding")
 
 
+def event_folder() -> Path:
+    """Where `generate` puts the event files, unless it is told otherwise."""
+    return cache_dir() / f"digits-v{VERSION}"
+
+
 def utterance(
     speaker: Speaker, voice: int, label: int, repetition: int, attempt: int = 0
 ) -> tuple[np.ndarray, int]:
@@ -195,13 +200,13 @@ def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, P
     interrupted voice starts over.
 
     Args:
-        output: folder; default `cache_dir()/digits-v<VERSION>`.
+        output: folder; default `event_folder()`.
         jobs: processes at a time; default one a core.
 
     Returns:
         Path of each part's file: "train", "validation", "test".
     """
-    output = Path(output or cache_dir() / f"digits-v{VERSION}")
+    output = Path(output or event_folder())
     output.mkdir(parents=True, exist_ok=True)
     files = [output / f"voice-{voice:02d}.h5" for voice in range(len(VOICES))]
     missing = [voice for voice, file in enumerate(files) if not file.exists()]

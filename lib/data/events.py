@@ -140,10 +140,10 @@ class Binned:
 
     def events(self) -> Events:
         """The same spikes in continuous time, in order of time: a spike in bin b at b * bin_width."""
-        order = np.lexsort((self.bins, np.repeat(np.arange(len(self)), np.diff(self.offsets))))
+        bins, units = ragged.by_time(self.bins, self.units, self.offsets, self.n_bins)
         return Events(
-            times=self.bins[order] * self.bin_width,
-            units=self.units[order],
+            times=bins * self.bin_width,
+            units=units,
             offsets=self.offsets,
             labels=self.labels,
             speakers=self.speakers,

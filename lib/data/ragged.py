@@ -40,6 +40,22 @@ def distinct_spikes(slots, units, offsets, n_bins, n_units):
 
 
 @numba.njit(cache=True)
+def by_time(bins, units, offsets, n_bins):
+    """Bins and units of every sample in order of bins; within a bin the order stays."""
+    sorted_bins, sorted_units = np.empty_like(bins), np.empty_like(units)
+    for sample in range(len(offsets) - 1):
+        free = np.zeros(n_bins + 1, np.int64)  # where the next spike of each bin goes
+        for spike in range(offsets[sample], offsets[sample + 1]):
+            free[bins[spike] + 1] += 1
+        free = offsets[sample] + np.cumsum(free)
+        for spike in range(offsets[sample], offsets[sample + 1]):
+            sorted_bins[free[bins[spike]]] = bins[spike]
+            sorted_units[free[bins[spike]]] = units[spike]
+            free[bins[spike]] += 1
+    return sorted_bins, sorted_units
+
+
+@numba.njit(cache=True)
 def gather(values, offsets, samples, new_offsets):
     """The values of these samples, one after the other."""
     out = np.empty(new_offsets[-1], values.dtype)

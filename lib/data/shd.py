@@ -12,6 +12,7 @@ import lzma
 import shutil
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of, write_atomically
-from .events import Binned, bin_events, join, read_shd_chunks
+from .events import Events, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
 MD5 = {  # of the zips; the same in tonic 1.7
@@ -39,20 +40,25 @@ N_VALIDATION_VOICES = 2  # of SHD's training file, which has no validation part
 REMEDY = "put the files into a folder and give --data-dir"
 
 
-def binned(data: str, part: str, folder: str | Path, bin_width: float) -> Binned:
-    """The spikes of "train", "validation" or "test" of "shd" or "ssc", up to the last; the events are never held.
+def chunks(data: str, part: str, folder: str | Path) -> Iterator[tuple[Events, np.ndarray]]:
+    """Some samples at a time of "train", "validation" or "test" of "shd" or "ssc", and their numbers in the file.
 
     SSC has an official validation file. SHD has none: `validation_voices` of its training file are set aside.
 
     Raises:
         InputError: the file is missing or damaged, or SHD's training file has too few voices.
     """
-    name = FILES[data][part]
-    spikes = join(bin_events(chunk, bin_width)[0] for chunk in read_shd_chunks(find(name, Path(folder))))
-    if data == "ssc" or part == "test":
-        return spikes
-    held_out = np.isin(spikes.speakers, validation_voices(spikes.speakers))
-    return spikes.select(np.flatnonzero(held_out if part == "validation" else ~held_out))
+    path = find(FILES[data][part], Path(folder))
+    voices = None
+    if data == "shd" and part != "test":
+        voices = validation_voices(np.concatenate([chunk.speakers for chunk in read_shd_chunks(path)]))
+    first = 0
+    for chunk in read_shd_chunks(path):
+        rows = np.arange(len(chunk))
+        if voices is not None:
+            rows = np.flatnonzero(np.isin(chunk.speakers, voices) == (part == "validation"))
+        yield chunk.select(rows), first + rows
+        first += len(chunk)
 
 
 def validation_voices(speakers: np.ndarray) -> np.ndarray:

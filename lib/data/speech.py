@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +19,8 @@ import numpy as np
 from ..errors import InputError
 from ..files import sha256_of
 from . import fsdd, shd, shipped
-from .digits import cache_dir
-from .events import BIN_WIDTH_PAPER, Binned, bin_events
+from .digits import cache_dir, event_folder
+from .events import BIN_WIDTH_PAPER, Binned, Events, bin_events, join, read_shd_chunks
 from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
 DATA_SETS = ("digits", "fsdd", "shd", "ssc")
@@ -62,19 +63,39 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     Raises:
         InputError: unknown data set or part; recordings missing or altered; a shipped file is damaged.
     """
+    if data == "digits" and part in PARTS:
+        return shipped.read(part)
+    spikes = join(bin_events(events, BIN_WIDTH_PAPER)[0] for events, _ in chunks(data, part, data_dir))
+    if data == "fsdd":  # one grid for all speakers
+        last = max(1.0, _fsdd_events(data_dir).times.max())
+        return replace(spikes, n_bins=int(np.ceil(last / BIN_WIDTH_PAPER)) + 1)
+    return replace(spikes, n_bins=max(spikes.n_bins, SHORTEST))
+
+
+def chunks(data: str, part: str, data_dir: str | None = None) -> Iterator[tuple[Events, np.ndarray]]:
+    """The events of one part, some samples at a time, each with its number in the file (recordings: in their order).
+
+    Raises:
+        InputError: as `load`; the events of `digits` are not shipped, and have not been generated either.
+    """
     fetch(data, data_dir)
     if part not in PARTS:
         raise InputError(f"part: {part!r} is not a part; choose from {', '.join(PARTS)}")
     if data == "digits":
-        return shipped.read(part)
-    if data in shd.FILES:
-        spikes = shd.binned(data, part, data_dir, BIN_WIDTH_PAPER)
-        return replace(spikes, n_bins=max(spikes.n_bins, SHORTEST))
-    events = _fsdd_events(data_dir)
-    speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
-    chosen = np.flatnonzero(np.isin(events.speakers, speakers))
-    n_bins = int(np.ceil(max(1.0, events.times.max()) / BIN_WIDTH_PAPER)) + 1
-    return bin_events(events.select(chosen), BIN_WIDTH_PAPER, n_bins)[0]
+        path = event_folder() / f"digits_{part}.h5"
+        if not path.exists():
+            raise InputError(f"{path}: digits come in bins of 14.14 ms; make their events: python -m lib data digits")
+        first = 0
+        for events in read_shd_chunks(path):
+            yield events, first + np.arange(len(events))
+            first += len(events)
+    elif data in shd.FILES:
+        yield from shd.chunks(data, part, data_dir)
+    else:
+        events = _fsdd_events(data_dir)
+        speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
+        chosen = np.flatnonzero(np.isin(events.speakers, speakers))
+        yield events.select(chosen), chosen
 
 
 @lru_cache(maxsize=1)

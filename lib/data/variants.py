@@ -60,19 +60,26 @@ def minimum_counts(training: Binned, at_least: int = 2, rare: float = 0.01, remo
     Raises:
         InputError: no unit survives.
     """
-    counts = training.counts()
+    return minimum_of_counts(training.counts(), at_least, rare, removable)
+
+
+def minimum_of_counts(
+    counts: np.ndarray, at_least: int = 2, rare: float = 0.01, removable: float = 0.2
+) -> MinimumCounts:
+    """As `minimum_counts`, from the spike counts of the training samples, (n_samples, n_units)."""
+    n_units = counts.shape[1]
     few = counts < at_least
     share = few.mean(axis=0)
     poor = few[:, (share > 0) & (share <= rare)].any(axis=1)
     if poor.mean() < removable:
         counts = counts[~poor]
-    minimum = counts.min(axis=0) if len(counts) else np.zeros(training.n_units, np.int64)
+    minimum = counts.min(axis=0) if len(counts) else np.zeros(n_units, np.int64)
     units = np.flatnonzero(minimum >= at_least)
     if len(units) == 0:
         raise InputError(
             f"training data: no unit has {at_least} spikes in every sample; use more or longer recordings"
         )
-    return MinimumCounts(units, minimum[units].astype(np.int64), training.n_units)
+    return MinimumCounts(units, minimum[units].astype(np.int64), n_units)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ import matplotlib.pyplot as plt
 from ..errors import InputError
 from ..tables import published
 from . import speech, synthetic
+from .audit import draw_audit
 from .saving import folder, read_provenance, save_figure
 from .speech import draw_raster, draw_timing_alone
 from .style import LOOKS, MM, NARROW, WIDE, apply_style
 from .synthetic import draw_delays, draw_frames, draw_lags, draw_levels
 
 __all__ = [
-    "DRAWERS", "LOOKS", "MM", "NARROW", "WIDE", "apply_style", "draw_delays", "draw_frames", "draw_lags", "draw_levels",
-    "draw_raster", "draw_timing_alone", "folder", "read_provenance", "redraw", "save_figure",
+    "DRAWERS", "LOOKS", "MM", "NARROW", "WIDE", "apply_style", "draw_audit", "draw_delays", "draw_frames",
+    "draw_lags", "draw_levels", "draw_raster", "draw_timing_alone", "folder", "read_provenance", "redraw",
+    "save_figure",
 ]  # fmt: skip
 
 # experiment -> name of a figure -> how its rows are drawn

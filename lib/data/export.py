@@ -54,7 +54,6 @@ def export(
         InputError: the folder exists, a name is unknown, the protocol does not fit, or as `speech.load`.
     """
     output, variants = Path(output), tuple(dict.fromkeys(variants))
-    speech.fetch(data, data_dir)
     if output.exists():
         raise InputError(f"--output: {output} exists; give a new folder")
     if protocol not in PROTOCOLS or unknown(variants):
@@ -63,6 +62,7 @@ def export(
         raise InputError("--protocol: the published construction is of shd and ssc, whole, part and norm, at 14.14 ms")
     if not bin_width > 0:
         raise InputError(f"--bin-width-ms: {1e3 * bin_width:g} is not a width; give a number above 0")
+    speech.fetch(data, data_dir)
     record = {
         "data": data, "variants": variants, "protocol": protocol, "bin_width_s": bin_width, "seed": seed,
         "source_sha256": speech.checksum(data, data_dir), "version": __version__,

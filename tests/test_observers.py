@@ -176,6 +176,20 @@ def test_interval_observers_reach_known_accuracies(code, design, expected):
     assert abs(reached - interval_count_optimum(task)) < binomial_error(0.5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_lost_pairs_do_not_leave_a_sample_without_a_class():
+    """Lags up to 500 ms lose pairs, up to counts that no class has with that lag: still a probability for each."""
+    task = IntervalTask("ccisi", "paper", 10_000, 500, None)
+    samples = intervals.generate(task, 400, np.random.default_rng(5))
+    posterior = np.exp(interval_log_posterior(samples.spikes, task, 0.0))
+    totals, joint = plane_prior(task)
+    row = np.searchsorted(totals, np.diff(samples.spikes.offsets) // 2)
+    lag = np.isfinite(interval_log_likelihood(samples.spikes, task, 0.0)[:, 0]).argmax(axis=1)
+    assert (joint[row, :, lag] == 0).all(axis=1).sum() > 5
+    assert np.allclose(posterior.sum(axis=1), 1)
+    assert accuracy(posterior, samples.spikes.labels) > 0.99
+
+
 def test_posteriors_are_calibrated():
     """The mean posterior probability of the decision is the share of right decisions (ideal observer)."""
     task = IntervalTask("ccisi", "comparison", 2000, 100, (10, 10))

@@ -30,10 +30,14 @@ def distinct_spikes(slots, units, offsets, n_bins, n_units):
                 by_unit[free[units[event]]] = slots[event]
                 free[units[event]] += 1
         for unit in range(n_units):
-            run = np.sort(by_unit[start[unit] : start[unit + 1]])
-            for i in range(len(run)):
-                if i == 0 or run[i] != run[i - 1]:
-                    bins[n], kept_units[n] = run[i], unit
+            begin, end = start[unit], start[unit + 1]
+            for i in range(begin + 1, end):
+                if by_unit[i] < by_unit[i - 1]:  # not in order of time
+                    by_unit[begin:end].sort()
+                    break
+            for i in range(begin, end):
+                if i == begin or by_unit[i] != by_unit[i - 1]:
+                    bins[n], kept_units[n] = by_unit[i], unit
                     n += 1
         kept_offsets[sample + 1] = n
     return bins[:n].copy(), kept_units[:n].copy(), kept_offsets
@@ -53,6 +57,19 @@ def by_time(bins, units, offsets, n_bins):
             sorted_units[free[bins[spike]]] = units[spike]
             free[bins[spike]] += 1
     return sorted_bins, sorted_units
+
+
+@numba.njit(cache=True)
+def renumber(bins, units, offsets, kept, number):
+    """Bins, units and offsets of the spikes where `kept` is true; unit u becomes number[u]."""
+    new_bins, new_units, new_offsets = np.empty_like(bins), np.empty_like(units), np.zeros_like(offsets)
+    n = 0
+    for sample in range(len(offsets) - 1):
+        for spike in range(offsets[sample], offsets[sample + 1]):
+            new_bins[n], new_units[n] = bins[spike], number[units[spike]]
+            n += kept[spike]
+        new_offsets[sample + 1] = n
+    return new_bins[:n].copy(), new_units[:n].copy(), new_offsets
 
 
 @numba.njit(cache=True)

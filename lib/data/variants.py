@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 from ..errors import InputError
+from . import ragged
 from .events import Binned
 
 VARIANTS = ("whole", "part", "norm", "norm_aligned")
@@ -136,7 +137,9 @@ def norm(data: Binned, minimum: MinimumCounts, rng: np.random.Generator) -> Binn
 
 def part(data: Binned, minimum: MinimumCounts) -> Binned:
     """All spikes of the surviving units, renumbered as in `norm`."""
-    return _keep(data, np.isin(data.units, minimum.units), minimum)
+    survives = np.zeros(data.n_units, bool)
+    survives[minimum.units] = True
+    return _keep(data, survives[data.units], minimum)
 
 
 def align(data: Binned, n_bins: int = ALIGNED_BINS) -> Binned:
@@ -175,14 +178,8 @@ def _keep(data: Binned, kept: np.ndarray, minimum: MinimumCounts) -> Binned:
     """The spikes where `kept` is true, their units renumbered 0 to n_kept - 1."""
     number = np.zeros(data.n_units, data.units.dtype)
     number[minimum.units] = np.arange(len(minimum.units))
-    before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    return replace(
-        data,
-        bins=data.bins[kept],
-        units=number[data.units[kept]],
-        offsets=before[data.offsets],
-        n_units=len(minimum.units),
-    )
+    bins, units, offsets = ragged.renumber(data.bins, data.units, data.offsets, kept, number)
+    return replace(data, bins=bins, units=units, offsets=offsets, n_units=len(minimum.units))
 
 
 @numba.njit(cache=True)

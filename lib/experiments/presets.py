@@ -113,8 +113,8 @@ SYNTHETIC = {
         seeds=(0, 1, 2),
         arms=("no_delays_short", "no_delays", "trained_wide"),
         fractions=(0.0, 0.2, 0.5, 1.0),
-        overlaps=(0.0, 0.2, 0.4, 0.5, 1.0),
-        lags=(200, 500),
+        overlaps=(0.0, 0.4, 0.5, 1.0),
+        lags=(500,),
         starts=3,
     ),
     "full": SyntheticSize(

@@ -33,7 +33,7 @@ SHORT_MS = 20.0  # the membrane time constants of speech networks; the paper's m
 ARMS = {
     "no_delays_short": Arm("no delays, τ = 20 ms", "none", tau_ms=SHORT_MS),
     "no_delays": Arm("no delays, learnt τ", "none"),
-    "no_delays_long": Arm("no delays, learnt τ, four times the samples", "none"),
+    "no_delays_long": Arm("no delays, learnt τ, 4 × samples", "none"),
     "fixed_wide": Arm("fixed random delays", "fixed"),
     "trained_small": Arm("delays trained from < 1 ms", "trained", small=True),
     "trained_wide": Arm("delays trained from random", "trained"),

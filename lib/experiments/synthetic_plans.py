@@ -46,8 +46,9 @@ def coincidence(data: str, preset: str) -> list[SyntheticRun]:
         arms = [arm for arm in size.arms if arm != "no_delays_short" or size.as_published]
         epochs = -(-size.epochs // 2)  # short, for batches are small and rates high
         runs += _runs(size, CoincidenceTask(0.0, design), arms, size.overlaps, epochs, hidden)
-    first = next(run for run in runs if run.arm == "no_delays")  # of three units, at no overlap
-    runs += [replace(first, seed=seed) for seed in range(len(size.seeds), size.starts)]
+    for arm in ("no_delays", "trained_wide"):
+        first = next(run for run in runs if run.arm == arm)  # of three units, at no overlap
+        runs += [replace(first, seed=seed) for seed in range(len(size.seeds), size.starts)]
     return list(dict.fromkeys(runs))  # readers without hidden units are in two of them
 
 

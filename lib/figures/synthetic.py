@@ -136,7 +136,8 @@ def _draw_arm(ax: plt.Axes, rows: list[dict], arm: str, across: str) -> None:
     levels, means = _means(rows, across)
     if not len(levels):
         return
-    ax.plot(levels, means, color=colour, lw=1, marker=marker, ms=4, label=LABELS[arm])
+    alone = {"mfc": "none", "ms": 7} if len(levels) == 1 else {"ms": 4}  # a single point may lie under others
+    ax.plot(levels, means, color=colour, lw=1, marker=marker, label=LABELS[arm], **alone)
     points = [row for row in rows if row["accuracy"] is not None]
     ax.plot([r[across] for r in points], [100 * r["accuracy"] for r in points], ".", color=colour, ms=2.5)
 

@@ -62,19 +62,24 @@ def folder(tmp_path_factory):
     return path
 
 
+def run_cells(number, parameters):
+    """The variables that the code cells of a notebook leave."""
+    path, scope = next(notebooks.FOLDER.glob(f"{number}_*.ipynb")), {}
+    notebooks.check_parameters(path, parameters)
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, path.name, "exec"), scope)
+            scope |= parameters if "parameters" in cell.metadata.get("tags", []) else {}
+    return scope
+
+
 @pytest.mark.parametrize("data", ["shd", "ssc"])
 def test_notebook_00_trains_live_networks(folder, data, tmp_path, monkeypatch):
     """The entry notebook at smoke size, from a folder of files in the true layout: every run has its scores."""
     monkeypatch.setattr(runs, "STORE", tmp_path / "runs")
     monkeypatch.setattr(saving, "ROOT", tmp_path)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # another process would take longer to start than the runs
-    parameters = {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"}
-    path, scope = next(notebooks.FOLDER.glob("00_*.ipynb")), {}
-    notebooks.check_parameters(path, parameters)
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, path.name, "exec"), scope)
-            scope |= parameters if "parameters" in cell.metadata.get("tags", []) else {}
+    scope = run_cells("00", {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
     assert (tmp_path / "build" / "figures" / data / "smoke" / "timing_alone.png").stat().st_size > 10_000
     plt.close("all")
     table = experiments.stored("timing_alone", data, "smoke", str(folder))
@@ -84,6 +89,16 @@ def test_notebook_00_trains_live_networks(folder, data, tmp_path, monkeypatch):
     assert all(row["failed"] is None and row["accuracy"] is not None for row in table.rows)
     with pytest.raises(InputError, match="--data-dir"):
         experiments.stored("timing_alone", data, "smoke")
+
+
+@pytest.mark.parametrize("data", ["shd", "ssc"])
+def test_notebook_05_audits_them(folder, data):
+    """From the same files: all samples of all parts are used, and no probe reads counts from norm."""
+    scope = run_cells("05", {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
+    plt.close("all")
+    assert len(scope["validation"]) + len(scope["training"]) == (210 if data == "shd" else 420)
+    found = {row["feature"]: row["leak"] for row in scope["records"]["norm"]}
+    assert not found["counts"] and not found["total count"] and not found["active set"]
 
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):

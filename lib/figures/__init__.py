@@ -13,11 +13,11 @@ from . import speech, synthetic
 from .audit import draw_audit
 from .saving import folder, read_provenance, save_figure
 from .speech import draw_raster, draw_timing_alone
-from .style import LOOKS, MM, NARROW, WIDE, apply_style
+from .style import LOOKS, MM, NARROW, PALETTE, WIDE, apply_style
 from .synthetic import draw_delays, draw_frames, draw_lags, draw_levels
 
 __all__ = [
-    "DRAWERS", "LOOKS", "MM", "NARROW", "WIDE", "apply_style", "draw_audit", "draw_delays", "draw_frames",
+    "DRAWERS", "LOOKS", "MM", "NARROW", "PALETTE", "WIDE", "apply_style", "draw_audit", "draw_delays", "draw_frames",
     "draw_lags", "draw_levels", "draw_raster", "draw_timing_alone", "folder", "read_provenance", "redraw",
     "save_figure",
 ]  # fmt: skip

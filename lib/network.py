@@ -102,7 +102,7 @@ class SpikingNetwork(nn.Module):
         self.log_tau = nn.ParameterList(torch.full((n,), math.log(config.tau_ms)) for n in starts)
         self.hidden_rates: list[float] = []
 
-    def forward(self, batch: SpikeList | torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: SpikeList | torch.Tensor, first: int = 0, n_bins: int | None = None) -> torch.Tensor:
         """Evidence for each class.
 
         Every delay lengthens the simulation by as many bins as the slowest axon needs, so that no spike is lost. The
@@ -110,30 +110,44 @@ class SpikingNetwork(nn.Module):
 
         Args:
             batch: spikes of the inputs: lists, or (batch, time, n_inputs), 0 or 1.
+            first: given spikes of hidden layer 1, 2, ... instead, go on from there.
+            n_bins: of the data; default: of the batch.
 
         Returns:
             (batch, n_classes).
         """
-        weight = self.weights[0]
-        run, neuron = kernels.choose(self.config.backend, weight.device), self.config.neuron
-        n_bins = n_steps = batch.shape[1]
-        spikes, rates = run.encode(batch, weight), []
-        for layer in range(len(self.config.hidden)):
+        run, neuron = self._kernels(), self.config.neuron
+        spikes, n_steps = self._propagate(batch, first, len(self.config.hidden))
+        if self.config.readout == "count":
+            return run.counts(run.layer(spikes, self.weights[-1], None, self._decay(-1), neuron, n_steps))
+        return run.summed_potential(spikes, self.weights[-1], self.readout_decay) / (n_bins or batch.shape[1])
+
+    @torch.no_grad()
+    def hidden_spikes(self, batch: SpikeList | torch.Tensor, layer: int) -> SpikeList:
+        """Spikes of hidden layer 1, 2, ... on input `batch`; later by the delays before it, so over more time steps."""
+        return self._kernels().decode(self._propagate(batch, 0, layer)[0])
+
+    def _propagate(self, batch: SpikeList | torch.Tensor, first: int, last: int):
+        """Spikes of layer `last` given those of layer `first` (0: the inputs), and how many steps they take."""
+        run, n_steps = self._kernels(), batch.shape[1]
+        spikes, rates = run.encode(batch, self.weights[0]), []
+        for layer in range(first, last):
             delays = self.delays[layer] if self.delays else None
             if delays is not None:
                 n_steps += math.ceil(delays.detach().max().item())
-            spikes = run.layer(spikes, self.weights[layer], delays, self._decay(layer), neuron, n_steps)
+            spikes = run.layer(spikes, self.weights[layer], delays, self._decay(layer), self.config.neuron, n_steps)
             rates.append(run.counts(spikes).detach().mean().item())
         self.hidden_rates = rates
-        if self.config.readout == "count":
-            return run.counts(run.layer(spikes, self.weights[-1], None, self._decay(len(rates)), neuron, n_steps))
-        return run.summed_potential(spikes, self.weights[-1], self.readout_decay) / n_bins
+        return spikes, n_steps
+
+    def _kernels(self):
+        return kernels.choose(self.config.backend, self.weights[0].device)
 
     def _decay(self, layer: int) -> torch.Tensor | None:
-        """Of the membranes of a layer, (neurons,); None: SRM."""
+        """Of the membranes of a layer (-1: spiking read-out), (neurons,); None: SRM."""
         if isinstance(self.config.neuron, SRM):
             return None
-        if layer < len(self.log_tau):
+        if 0 <= layer < len(self.log_tau):
             return torch.exp(-self.config.bin_width_ms * torch.exp(-self.log_tau[layer]))
         return self.weights[layer].new_full((len(self.weights[layer]),), self.decay)
 

@@ -27,7 +27,8 @@ class Table:
     Attributes:
         experiment, data, preset: which experiment, on which data set, how large.
         rows: one a score. Rows of speech: variant, arm, seed, part, trained, trained_level, tested, tested_level,
-            accuracy, samples, chance, parameters, failed (why accuracy is None).
+            accuracy, samples, chance, parameters, failed (why accuracy is None); of networks also input_spikes,
+            hidden_rates, and of clean samples delays (bins), confusion and by_speaker (`lib.experiments.speech`).
         provenance: commits, versions, devices, seeds and keys of the runs (`provenance_of`).
     """
 

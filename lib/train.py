@@ -201,11 +201,13 @@ def batch_of(data: Binned | Events, chosen: np.ndarray) -> SpikeList | Events:
 
 
 class Evaluation(NamedTuple):
-    """Scores of a network on samples: balanced accuracy, mean cross-entropy, spikes a hidden neuron and sample."""
+    """Scores of a network on samples: balanced accuracy, mean cross-entropy, spikes a hidden neuron and sample, and
+    the class that it decided for in every sample (-1: none)."""
 
     accuracy: float
     loss: float
     hidden_rates: list[float]
+    decisions: np.ndarray
 
 
 def decide(logits: np.ndarray) -> np.ndarray:
@@ -216,14 +218,23 @@ def decide(logits: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def evaluate(
-    network: SpikingNetwork | EventNetwork, data: Binned | Events, device: str = "cpu", batch: int = 256
+    network: SpikingNetwork | EventNetwork,
+    data: Binned | Events,
+    device: str = "cpu",
+    batch: int = 256,
+    **from_layer: int,
 ) -> Evaluation:
-    """Score a network on `data`, `batch` samples at a time."""
+    """Score a network on `data`, `batch` samples at a time.
+
+    Args:
+        from_layer: `first` and `n_bins` of `SpikingNetwork.forward`, if `data` are spikes of a hidden layer.
+    """
     logits, rates = [], []
     for start in range(0, len(data), batch):
         chosen = np.arange(start, min(start + batch, len(data)))
-        logits.append(network(batch_of(data, chosen)).cpu())
+        logits.append(network(batch_of(data, chosen), **from_layer).cpu())
         rates.append(len(chosen) * np.array(network.hidden_rates, np.float64))
     loss = cross_entropy(torch.cat(logits), torch.from_numpy(data.labels)).item()
-    accuracy = balanced_accuracy(decide(torch.cat(logits).numpy()), data.labels)
-    return Evaluation(accuracy, loss, (sum(rates) / len(data)).tolist())
+    decisions = decide(torch.cat(logits).numpy())
+    accuracy = balanced_accuracy(decisions, data.labels)
+    return Evaluation(accuracy, loss, (sum(rates) / len(data)).tolist(), decisions)

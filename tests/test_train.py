@@ -41,7 +41,7 @@ def test_the_best_epoch_is_copied_not_referred_to(monkeypatch):
 
     def evaluate(network, data, device="cpu"):
         snapshots.append([w.detach().clone() for w in network.weights])
-        return Evaluation(next(scores), 1.0, [1.0, 1.0])
+        return Evaluation(next(scores), 1.0, [1.0, 1.0], np.zeros(0))
 
     monkeypatch.setattr(train, "evaluate", evaluate)
     trained = train.train(CONFIG, TrainingConfig(4, 32), lambda epoch: order_task(2), order_task(1), seed=0)

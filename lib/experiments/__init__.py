@@ -3,6 +3,8 @@
 | experiment | question |
 |---|---|
 | `timing_alone` | can speech be read from timing alone; what do delays, and training them, add? |
+| `relocation` | what is left of rate, and of timing, when a share f of the spikes is relocated (E4), and reversed (E6)? |
+| `robustness` | what do jitter, shifted neurons and lost spikes cost (E5), what does training on reversed speech change (E6)? |
 | `isi` | are inter-spike intervals learnt, and do delays help (E1)? |
 | `polychrony` | are lags across units learnt, and from which lag on do delays help (E1, E2)? |
 | `coincidence` | are coincidences learnt, and do delays help (E3)? |
@@ -41,6 +43,8 @@ class Experiment:
 
 EXPERIMENTS = {
     "timing_alone": Experiment(speech_data.DATA_SETS, plans.timing_alone, plans.speech_rows),
+    "relocation": Experiment(speech_data.DATA_SETS, plans.relocation, plans.speech_rows),
+    "robustness": Experiment(speech_data.DATA_SETS, plans.robustness, plans.speech_rows),
     "isi": Experiment(("isi",), synthetic_plans.isi, synthetic_plans.rows),
     "polychrony": Experiment(("polychrony",), synthetic_plans.polychrony, synthetic_plans.rows),
     "coincidence": Experiment(("coincidence",), synthetic_plans.coincidence, synthetic_plans.rows),

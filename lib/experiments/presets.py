@@ -20,7 +20,9 @@ class SpeechSize:
         samples: training samples used (drawn evenly; None: all).
         epochs: passes over the training samples.
         seeds: of the norm variant; each varies weights, order, which spikes survive, and perturbations.
-        whole_seeds: of the whole variant.
+        whole_seeds: of the other variants, and of networks trained on other changes than relocation.
+        fractions, whole_fractions: shares f of relocated spikes to train at, beside 0, on norm and on part and whole.
+        trained_at: other changes to train at, and their levels (ms, or share of deleted spikes).
         hidden: units of the two hidden layers.
     """
 
@@ -28,7 +30,17 @@ class SpeechSize:
     epochs: int
     seeds: tuple[int, ...]
     whole_seeds: tuple[int, ...]
+    fractions: tuple[float, ...]
+    whole_fractions: tuple[float, ...]
+    trained_at: tuple[tuple[str, float], ...]
     hidden: tuple[int, int] = (128, 128)  # paper, section on SHD: two hidden layers of 128
+
+
+TRAINED_AT = tuple(
+    (name, level)
+    for name, levels in (("jitter", (35.0, 70.0, 350.0)), ("jitter_neurons", (35.0, 70.0, 350.0)), ("delete", (0.5, 0.7, 0.9)))
+    for level in levels
+)
 
 
 SPEECH = {
@@ -37,6 +49,9 @@ SPEECH = {
         epochs=1,
         seeds=(0,),
         whole_seeds=(0,),
+        fractions=(1.0,),
+        whole_fractions=(1.0,),
+        trained_at=(("jitter", 70.0),),
         hidden=(16, 16),
     ),
     "quick": SpeechSize(
@@ -44,18 +59,27 @@ SPEECH = {
         epochs=20,  # ours: where the validation accuracy of every arm levels off under the one-cycle schedule
         seeds=(0, 1, 2),  # ours: three points show the spread; too few for an interval
         whole_seeds=(0,),
+        fractions=(0.3, 0.6, 1.0),
+        whole_fractions=(1.0,),
+        trained_at=tuple(change for change in TRAINED_AT if change[1] in (70.0, 350.0, 0.5, 0.9)),
     ),
     "full": SpeechSize(
         samples=None,
         epochs=20,
         seeds=tuple(range(5)),  # ours: the fewest that give an interval (lib.statistics); the paper has one
         whole_seeds=tuple(range(5)),
+        fractions=(0.2, 0.4, 0.6, 0.8, 1.0),
+        whole_fractions=(0.2, 0.4, 0.6, 0.8, 1.0),
+        trained_at=TRAINED_AT,
     ),
     "paper": SpeechSize(
         samples=None,
         epochs=1000,  # paper, SHD recipe: 1,000 epochs at most (it stops early)
         seeds=tuple(range(5)),
         whole_seeds=tuple(range(5)),
+        fractions=tuple(f / 10 for f in range(1, 11)),
+        whole_fractions=tuple(f / 10 for f in range(1, 11)),
+        trained_at=TRAINED_AT,
     ),
 }
 

@@ -19,7 +19,8 @@ from ..data import speech
 from ..data.events import Binned
 from ..data.variants import make_variant
 from ..errors import RunFailed
-from ..network import NetworkConfig
+from ..inside import hidden_spikes
+from ..network import NetworkConfig, SpikingNetwork
 from ..runs import Job
 from ..train import Trained, TrainingConfig, evaluate, train, weights_checksum
 from .arms import ARMS, COUNT_MLP, CountSettings, Settings
@@ -29,10 +30,20 @@ DELAY_CAP_BINS = 64  # paper: 64 for SHD
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A change of spike times (`lib.perturb.apply`); its level in that perturbation's unit."""
+    """A change of spike times (`lib.perturb.apply`); its level in that perturbation's unit.
+
+    Attributes:
+        layer: whose spikes: 0 the inputs', 1 and 2 those of a hidden layer (at test only).
+    """
 
     name: str
     level: float
+    layer: int = 0
+
+    @property
+    def title(self) -> str:
+        """Name in tables."""
+        return self.name + (f" in hidden layer {self.layer}" if self.layer else "")
 
 
 REVERSED = Perturbation("reverse", 1.0)  # whole samples; the level says nothing
@@ -68,6 +79,11 @@ class SpeechRun:
     test_perturbations: tuple[Perturbation, ...] = (REVERSED,)
     parts: tuple[str, ...] = ("validation", "test")
 
+    def tests(self, part: str) -> list[Perturbation | None]:
+        """What a part is scored on: test voices on everything, validation voices on what choices are made by."""
+        chosen_by = (REVERSED, self.train_perturbation)
+        return [CLEAN, *(test for test in self.test_perturbations if part == "test" or test in chosen_by)]
+
     def data_checksum(self, data_dir: str | None) -> str:
         """Of the files that the data set consists of."""
         return speech.checksum(self.data, data_dir)
@@ -85,45 +101,65 @@ class SpeechRun:
         if self.arm == COUNT_MLP:
             samples = training_samples(self, job.data_dir)(0)
             model = CountMLP(self.settings.hidden, self.settings.weight_decay, self.seed).fit(samples)
-            return {"n_classes": len(samples.keys), "scores": self._scores(lambda data: (model.score(data), None), job)}
+            return {"n_classes": len(samples.keys), "scores": self._scores(lambda data: {"accuracy": model.score(data)}, job)}
         trained = fit(self, job)
         network = trained.network
-
-        def score(data: Binned) -> tuple[float, list[float]]:
-            evaluation = evaluate(network, data, job.device)
-            return evaluation.accuracy, evaluation.hidden_rates
-
         return {
             "n_classes": network.config.n_classes,
-            "scores": self._scores(score, job),
+            "scores": self._scores(lambda data, **first: _score(network, data, job.device, **first), job, network),
             "best_epoch": trained.best_epoch,
             "loss": trained.loss,
             "validation_accuracy": trained.validation_accuracy,
             "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+            "delays": [delays.detach().cpu().numpy().astype(float).round(2).tolist() for delays in network.delays],
             "weights": weights_checksum(network),
         }
 
-    def _scores(self, score: Callable[[Binned], tuple[float, list[float] | None]], job: Job) -> list[dict]:
-        """A record a part and perturbation: accuracy (balanced), hidden rates (spikes a neuron and sample), samples.
+    def _scores(self, score: Callable[..., dict], job: Job, network: SpikingNetwork | None = None) -> list[dict]:
+        """A record a part and perturbation: samples, input spikes a sample, and what `_score` says of them.
 
-        A silent hidden layer would be scored as chance: its accuracy is None instead.
+        Confusion and speakers are kept of clean and reversed samples only. A silent hidden layer would be scored as chance: its accuracy is None instead.
         """
         records = []
         for part in self.parts:
-            for change in (CLEAN, *self.test_perturbations):
-                data = part_of(self, part, job.data_dir, change)
-                accuracy, rates = score(data)
-                silent = rates is not None and min(rates) == 0.0
+            clean = part_of(self, part, job.data_dir)
+            for change in self.tests(part):
+                if change and change.layer:
+                    hidden = hidden_spikes(network, clean, change.layer)
+                    data = perturbed(self, hidden, part, change)
+                    found = score(data, first=change.layer, n_bins=clean.n_bins)
+                else:
+                    data = perturbed(self, clean, part, change)
+                    found = score(data)
+                silent = min(found.get("hidden_rates") or [1.0]) == 0.0
                 if silent and change == self.train_perturbation:
                     raise RunFailed(f"{self.arm} on {self.variant}, seed {self.seed}: a hidden layer is silent")
-                tested, level = (change.name, change.level) if change else ("clean", 0.0)
-                records.append(
-                    {
-                        "part": part, "tested": tested, "level": level, "samples": len(data),
-                        "accuracy": None if silent else accuracy, "hidden_rates": rates,
-                    }  # fmt: skip
-                )
+                tested, level = (change.title, change.level) if change else ("clean", 0.0)
+                about = {"part": part, "tested": tested, "level": level, "samples": len(data)}
+                found |= {"accuracy": None} if silent else {}
+                if change not in (CLEAN, REVERSED):
+                    found = {name: found[name] for name in ("accuracy", "hidden_rates") if name in found}
+                records.append(about | {"input_spikes": len(data.bins) / len(data)} | found)
         return records
+
+
+def _score(network: SpikingNetwork, data: Binned, device: str, **from_layer: int) -> dict:
+    """What a network makes of samples.
+
+    Returns:
+        accuracy (balanced); hidden_rates: spikes a hidden neuron and sample; confusion: samples of each class (rows)
+        that were taken for each class and, in a last column, for none; by_speaker: speaker -> [samples, right ones].
+    """
+    found = evaluate(network, data, device, **from_layer)
+    confusion = np.zeros((len(data.keys), len(data.keys) + 1), np.int64)
+    np.add.at(confusion, (data.labels, found.decisions), 1)  # -1 is the last column
+    right, of = found.decisions == data.labels, {s: data.speakers == s for s in np.unique(data.speakers)}
+    return {
+        "accuracy": found.accuracy,
+        "hidden_rates": found.hidden_rates,
+        "confusion": confusion.tolist(),
+        "by_speaker": {str(s): [int(mask.sum()), int(right[mask].sum())] for s, mask in of.items()},
+    }
 
 
 def training_samples(run: SpeechRun, data_dir: str | None = None) -> Callable[[int], Binned]:

@@ -9,8 +9,9 @@ import matplotlib.pyplot as plt
 
 from ..errors import InputError
 from ..tables import published
-from . import speech, synthetic
+from . import perturbation, speech, synthetic
 from .audit import draw_audit
+from .perturbation import draw_inside, draw_relocation, draw_reversal, draw_robustness
 from .saving import folder, read_provenance, save_figure
 from .speech import draw_raster, draw_timing_alone
 from .style import LOOKS, MM, NARROW, PALETTE, WIDE, apply_style
@@ -25,6 +26,8 @@ __all__ = [
 # experiment -> name of a figure -> how its rows are drawn
 DRAWERS = {
     "timing_alone": {"timing_alone": speech.draw_timing_alone},
+    "relocation": {"relocation": perturbation.draw_relocation},
+    "robustness": {"robustness": perturbation.draw_robustness, "reversal": perturbation.draw_reversal},
     "isi": {"isi": synthetic.draw_levels},
     "polychrony": {"polychrony": synthetic.draw_levels, "polychrony_lags": synthetic.draw_lags},
     "coincidence": {"coincidence": synthetic.draw_levels},

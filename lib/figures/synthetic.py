@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from ..experiments.arms import COUNT_MLP
 from ..experiments.synthetic import ARMS, COUNT_OPTIMUM, LABELS, OBSERVER
 from ..tables import at_level, by_seed, select
-from .style import LOOKS, MM, SMALL, WIDE
+from .curves import draw_arm, draw_legend, means
+from .style import LOOKS, MM, WIDE
 
 DESIGNS = ("paper", "matched", "comparison")
 READERS = {OBSERVER: {"color": "black", "lw": 1.2}, COUNT_OPTIMUM: {"color": "grey", "ls": "--", "lw": 1}}
@@ -38,9 +39,10 @@ def draw_levels(rows: list[dict]) -> Figure:
             _draw_scale(ax, of_design, "tested_level")
         for arm in ARMS:
             networks = select(of_design, arm=arm, hidden=hidden)
-            _draw_arm(above, at_level(networks), arm, "tested_level")
+            draw_arm(above, at_level(networks), arm, "tested_level", LABELS[arm])
             clean = select(networks, trained="clean")
-            _draw_arm(below, [row for row in clean if row["tested"] != "reverse"], arm, "tested_level")
+            forwards = [row for row in clean if row["tested"] != "reverse"]
+            draw_arm(below, forwards, arm, "tested_level", LABELS[arm])
             _draw_reversed(below, select(clean, tested="reverse"), arm)
         above.set_title(f"{design} design, {hidden} hidden units")
         below.set_xlabel("overlap λ′ at test" if rows[0]["lag_ms"] is None else "share f of relocated spikes at test")
@@ -48,7 +50,7 @@ def draw_levels(rows: list[dict]) -> Figure:
     axes[0, 0].set_ylabel("trained at the level\nbalanced accuracy (%)")
     axes[1, 0].set_ylabel("trained clean\nbalanced accuracy (%)")
     axes[0, 0].set_ylim(25 if rows[0]["lag_ms"] is None else 40, 102)
-    _legend(fig, axes)
+    draw_legend(fig, axes)
     return fig
 
 
@@ -66,11 +68,11 @@ def draw_lags(rows: list[dict]) -> Figure:
     for ax, chosen, title in zip(axes[0], (plane, two_lags), titles, strict=True):
         _draw_scale(ax, chosen, "lag_ms")
         for arm in ARMS:
-            _draw_arm(ax, select(chosen, arm=arm), arm, "lag_ms")
+            draw_arm(ax, select(chosen, arm=arm), arm, "lag_ms", LABELS[arm])
         ax.set(title=title, xlabel="longest lag (ms)")
     axes[0, 0].set_ylabel("balanced accuracy (%)")
     axes[0, 0].set_ylim(40, 102)
-    _legend(fig, axes)
+    draw_legend(fig, axes)
     return fig
 
 
@@ -125,21 +127,10 @@ def _shortest(rows: list[dict]) -> list[dict]:
 def _draw_scale(ax: plt.Axes, rows: list[dict], across: str) -> None:
     """What the readers that are no networks reach, and chance."""
     for reader, look in READERS.items():
-        ax.plot(*_means(select(rows, arm=reader), across), label=LABELS[reader], zorder=0, **look)
+        ax.plot(*means(select(rows, arm=reader), across), label=LABELS[reader], zorder=0, **look)
     colour, marker = LOOKS[COUNT_MLP]
-    ax.plot(*_means(select(rows, arm=COUNT_MLP), across), marker, color=colour, ms=4, label=LABELS[COUNT_MLP], zorder=1)
+    ax.plot(*means(select(rows, arm=COUNT_MLP), across), marker, color=colour, ms=4, label=LABELS[COUNT_MLP], zorder=1)
     ax.axhline(100 * rows[0]["chance"], color="grey", ls=":", lw=1, zorder=0, label="chance")
-
-
-def _draw_arm(ax: plt.Axes, rows: list[dict], arm: str, across: str) -> None:
-    colour, marker = LOOKS[arm]
-    levels, means = _means(rows, across)
-    if not len(levels):
-        return
-    alone = {"mfc": "none", "ms": 7} if len(levels) == 1 else {"ms": 4}  # a single point may lie under others
-    ax.plot(levels, means, color=colour, lw=1, marker=marker, label=LABELS[arm], **alone)
-    points = [row for row in rows if row["accuracy"] is not None]
-    ax.plot([r[across] for r in points], [100 * r["accuracy"] for r in points], ".", color=colour, ms=2.5)
 
 
 def _draw_reversed(ax: plt.Axes, rows: list[dict], arm: str) -> None:
@@ -147,18 +138,3 @@ def _draw_reversed(ax: plt.Axes, rows: list[dict], arm: str) -> None:
     scores = [100 * score for score in by_seed(rows).values()]
     at = REVERSED_AT + 0.04 * (list(ARMS).index(arm) - 2)
     ax.plot([at] * len(scores), scores, marker, mfc="white", mec=colour, mew=0.8, ms=4)
-
-
-def _means(rows: list[dict], across: str) -> tuple[list[float], list[float]]:
-    """Values on the axis and mean accuracy (%) over seeds, without failed runs."""
-    values = sorted({row[across] for row in rows if row["accuracy"] is not None})
-    return values, [100 * float(np.mean(list(by_seed(select(rows, **{across: value})).values()))) for value in values]
-
-
-def _legend(fig: Figure, axes: np.ndarray) -> None:
-    """One legend below all panels, of everything that any of them shows."""
-    labelled = {}
-    for ax in axes.flat:
-        handles, labels = ax.get_legend_handles_labels()
-        labelled |= dict(zip(labels, handles, strict=True))
-    fig.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=4, fontsize=SMALL)

@@ -48,6 +48,11 @@ def encode(batch: Batch | tuple[Batch, ...], like: torch.Tensor) -> Spikes | tup
     return Spikes(SpikeList.of_dense(batch))
 
 
+def decode(spikes: Spikes) -> SpikeList:
+    """See `naive.decode`."""
+    return spikes.lists
+
+
 def layer(
     spikes: Spikes | tuple[Spikes, ...],
     weight: torch.Tensor,

@@ -43,6 +43,11 @@ def encode(batch: SpikeList | torch.Tensor | tuple, like: torch.Tensor) -> torch
     return dense.index_fill_(0, step * n + units, 1).view(samples, steps, n)
 
 
+def decode(spikes: torch.Tensor) -> SpikeList:
+    """See `naive.decode`."""
+    return SpikeList.of_dense(spikes)
+
+
 def layer(
     spikes: torch.Tensor,
     weight: torch.Tensor,

@@ -35,6 +35,11 @@ def encode(batch: SpikeList | torch.Tensor | tuple, like: torch.Tensor) -> torch
     return batch.dense(like) if isinstance(batch, SpikeList) else batch.to(like)
 
 
+def decode(spikes: torch.Tensor) -> SpikeList:
+    """The spikes of a layer as lists."""
+    return SpikeList.of_dense(spikes)
+
+
 def layer(
     spikes: torch.Tensor,
     weight: torch.Tensor,

@@ -11,7 +11,7 @@ from .errors import InputError
 PRESETS = ("smoke", "quick", "full", "paper")
 DATA = ("digits", "fsdd", "shd", "ssc")
 VARIANTS = ("whole", "part", "norm", "norm_aligned")
-EXPERIMENTS = ("timing_alone", "isi", "polychrony", "coincidence")
+EXPERIMENTS = ("timing_alone", "relocation", "robustness", "isi", "polychrony", "coincidence")
 
 
 def _at_least(smallest: int):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from .data.events import Events
 from .errors import InputError
@@ -111,6 +112,10 @@ class EventNetwork(nn.Module):
         self.hidden_rates = [counts.detach().mean().item() if len(counts) else 0.0]
         return self.readout(counts * self.config.count_scale)
 
+    def loss(self, evidence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """What training lowers: cross-entropy."""
+        return cross_entropy(evidence, labels)
+
     def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:
         """For an optimiser: weights, log time constants and delays (ms), each with its own rate; fixed ones stay."""
         weights = [self.weight, *self.readout.parameters()]
@@ -121,3 +126,6 @@ class EventNetwork(nn.Module):
     def clamp_(self) -> None:
         """Keep delays causal and below their cap; call it after every optimiser step."""
         self.delays.clamp_(0, self.config.delay_cap_ms)
+
+    def end_epoch_(self, epoch: int) -> None:
+        """Nothing changes between epochs."""

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from .data.events import Binned, Events
 from .errors import RunFailed
@@ -105,6 +104,7 @@ def train(
     saved = time.monotonic()
     for epoch in range(len(progress.loss), config.epochs):
         progress.loss.append(_epoch(progress, samples(epoch), config, device))
+        network.end_epoch_(epoch + 1)
         progress.judge(evaluate(network, validation, device))
         if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_EVERY:
             progress.save(checkpoint)
@@ -179,7 +179,7 @@ def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, de
     for start in range(0, len(data), config.batch):
         chosen = shuffled[start : start + config.batch]
         logits = network(batch_of(data, chosen))
-        loss = cross_entropy(logits, torch.from_numpy(data.labels[chosen]).to(device))
+        loss = network.loss(logits, torch.from_numpy(data.labels[chosen]).to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         slope = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
@@ -201,7 +201,7 @@ def batch_of(data: Binned | Events, chosen: np.ndarray) -> SpikeList | Events:
 
 
 class Evaluation(NamedTuple):
-    """Scores of a network on samples: balanced accuracy, mean cross-entropy, spikes a hidden neuron and sample, and
+    """Scores of a network on samples: balanced accuracy, mean loss, spikes a hidden neuron and sample, and
     the class that it decided for in every sample (-1: none)."""
 
     accuracy: float
@@ -234,7 +234,7 @@ def evaluate(
         chosen = np.arange(start, min(start + batch, len(data)))
         logits.append(network(batch_of(data, chosen), **from_layer).cpu())
         rates.append(len(chosen) * np.array(network.hidden_rates, np.float64))
-    loss = cross_entropy(torch.cat(logits), torch.from_numpy(data.labels)).item()
+    loss = network.loss(torch.cat(logits), torch.from_numpy(data.labels)).item()
     decisions = decide(torch.cat(logits).numpy())
     accuracy = balanced_accuracy(decisions, data.labels)
     return Evaluation(accuracy, loss, (sum(rates) / len(data)).tolist(), decisions)

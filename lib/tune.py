@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .experiments.arms import ARMS, CHOSEN, COUNT_MLP, CountSettings, Settings
+from .experiments.arms import CHOSEN, COUNT_MLP, KINDS, CountSettings, Settings
 from .experiments.presets import SPEECH, SpeechSize, size_of
 from .experiments.speech import SpeechRun
 from .files import write_atomically
@@ -27,6 +27,7 @@ SEED = 1000  # of the drawn trials; the trials' networks use seed 1000 too, figu
 TAU_MS = (20.0, 40.0, 60.0, 120.0, 240.0)
 WEIGHT_SCALE = (0.25, 0.5, 1.0)
 LR = (8e-3, 16e-3, 32e-3)
+SRM_LR = (0.03, 0.1, 0.3)  # the paper's is 0.1; its threshold is 10, and weights are as much larger
 WIDE_BINS = (20.0, 40.0, 60.0)
 DELAY_LR = (0.03, 0.1, 0.3)
 SMALL_DELAY_LR = (0.1, 0.3, 1.0)  # from below one bin, delays have 40 bins to travel in some 450 steps
@@ -36,11 +37,12 @@ def grid(arm: str) -> list[Settings | CountSettings]:
     """All settings that an arm may be given."""
     if arm == COUNT_MLP:
         return [CountSettings(h, d) for h, d in itertools.product((64, 128, 256, 512), (1e-4, 1e-2, 1e-1, 1.0))]
-    kind = ARMS[arm]
+    kind = KINDS[arm]
     taus = TAU_MS if kind.tau_ms is None else (kind.tau_ms,)
     starts = (0.0,) if kind.delays == "none" else (1.0,) if kind.small else WIDE_BINS
     speeds = (0.0,) if kind.delays != "trained" else SMALL_DELAY_LR if kind.small else DELAY_LR
-    return [Settings(*point) for point in itertools.product(taus, WEIGHT_SCALE, LR, starts, speeds)]
+    rates = SRM_LR if kind.srm else LR
+    return [Settings(*point) for point in itertools.product(taus, WEIGHT_SCALE, rates, starts, speeds)]
 
 
 def trials(arm: str, n: int = TRIALS) -> list[Settings | CountSettings]:
@@ -79,7 +81,7 @@ def tune(arms: list[str], jobs: int | None = None, preset: str = "quick") -> dic
 
 def main(arms: list[str] | None, jobs: int | None, output: Path = CHOSEN) -> None:
     """`python -m lib tune`: tune the arms and merge the outcome into `output`."""
-    every = [COUNT_MLP, *ARMS]
+    every = [COUNT_MLP, *KINDS]
     unknown = sorted(set(arms or []) - set(every))
     if unknown:
         raise InputError(f"--arms: no arm {', '.join(unknown)}; choose from {', '.join(every)}")

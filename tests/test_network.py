@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lib.kernels import naive
-from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd
+from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd, spike_rate_loss
 from lib.neurons import LIF, SRM
 
 CONFIG = NetworkConfig(
@@ -188,3 +188,79 @@ def test_unknown_words_are_refused():
         make(delays="learned")
     with pytest.raises(ValueError, match="readout"):
         make(readout="max")
+
+
+def test_recurrent_spikes_come_back_one_step_later():
+    """A single unit that fires drives its neighbour in the next step through the recurrent weight, and not before."""
+    network = make(recurrent=True, hidden=(2, 3))
+    with torch.no_grad():
+        network.weights[0].zero_()
+        network.weights[0][0, 0] = 2.0
+        network.recurrent[0].copy_(torch.tensor([[0.0, 0.0], [2.0, 0.0]]))
+    batch = torch.zeros(1, 6, 12)
+    batch[0, 2, 0] = 1
+    spikes = network.hidden_spikes(batch, 1).dense(batch)
+    assert spikes[0].nonzero().tolist() == [[2, 0], [3, 1]]
+    evidence = network(some_spikes())
+    cross_entropy(evidence, torch.tensor([0, 1, 2, 0])).backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in network.recurrent)
+    assert len(network.parameter_groups(1e-3, 0.5)[0]["params"]) == 5
+
+
+@pytest.mark.parametrize("changes", [{"backend": "cpu"}, {"neuron": SRM()}], ids=["cpu", "srm"])
+def test_recurrent_weights_run_on_the_specification_only(changes):
+    """Asked for elsewhere, that is said."""
+    with pytest.raises(ValueError, match="recurrent: only LIF neurons on the naive backend"):
+        make(recurrent=True, **changes)
+
+
+def test_delays_only_where_they_are_asked_for():
+    """Of the inputs or of the hidden layer: the other stays at zero and is not trained; the weights start the same."""
+    both, inputs, hidden = (make(delays="trained", delayed=layers) for layers in (None, (0,), (1,)))
+    assert [[d.requires_grad for d in x.delays] for x in (both, inputs, hidden)] == [[True, True], [True, False], [False, True]]
+    assert torch.equal(both.delays[0], inputs.delays[0]) and torch.equal(both.delays[1], hidden.delays[1])
+    assert (hidden.delays[0] == 0).all()
+    for one, other in zip(both.weights, hidden.weights, strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match=r"delayed: \(2,\) are no layers with delays; choose from 0 to 1"):
+        make(delays="trained", delayed=(2,))
+
+
+def test_a_spiking_read_out_may_have_delays_before_it():
+    """The paper's SRM network: delays behind both hidden layers, same numbers on both backends."""
+    out = []
+    for backend in ("cpu", "naive"):
+        network = make(delays="trained", delayed=(1, 2), readout="count", neuron=SRM(), backend=backend).double()
+        loss = network.loss(network(some_spikes().double()), torch.tensor([0, 1, 2, 0]))
+        loss.backward()
+        out.append([loss, network.delays[1].grad, network.delays[2].grad])
+    for one, other in zip(*out, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12) and one.abs().sum() > 0
+
+
+def test_loss_on_spike_rates_is_the_papers():
+    """A silent network of 20 classes loses 4.76 a sample, as the authors' printed losses of dead networks say."""
+    labels = torch.tensor([3, 7])
+    assert spike_rate_loss(torch.zeros(2, 20), labels).item() == pytest.approx(4.76)
+    right = torch.full((2, 20), 4.0)
+    right[[0, 1], labels] = 40
+    assert spike_rate_loss(right, labels) == 0
+
+
+def test_caps_widen_as_the_authors_log_says():
+    """All delays against the cap: 65 after epoch 401, then 66, 67, 68 after 552, 703, 854. Too few against it: never."""
+    network = make(delays="trained", widen_cap=True, hidden=(20, 7), delayed=(1,))
+    seen = {}
+    for epoch in range(1, 1001):
+        with torch.no_grad():
+            network.delays[1].fill_(1e3)
+        network.clamp_()
+        network.end_epoch_(epoch)
+        seen.setdefault(network.caps[1].item(), epoch)
+    assert seen == {64: 1, 65: 401, 66: 552, 67: 703, 68: 854}
+    spread = make(delays="trained", widen_cap=True, hidden=(20, 7), delayed=(1,))
+    with torch.no_grad():
+        spread.delays[1].copy_(torch.linspace(0, 64, 20))
+    for epoch in range(1, 500):
+        spread.end_epoch_(epoch)
+    assert spread.caps[1] == 64

@@ -18,8 +18,9 @@ from lib.data.events import Binned
 from lib.errors import RunFailed
 from lib.experiments import arms
 from lib.experiments.arms import COUNT_MLP, CountSettings, Settings
-from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, part_of, training_samples
+from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, network_config, part_of, training_samples
 from lib.network import NetworkConfig
+from lib.neurons import SRM
 from lib.perturb import reverse
 from lib.runs import Job
 from lib.tables import select
@@ -185,6 +186,22 @@ def test_hidden_rates_are_of_all_samples(opened):
     whole, parts = (train.evaluate(network, data, batch=size) for size in (100, 33))
     np.testing.assert_allclose(parts.hidden_rates, whole.hidden_rates, rtol=1e-6)
     assert parts.accuracy == whole.accuracy and min(whole.hidden_rates) > 0
+
+
+@pytest.mark.parametrize("arm", arms.CONTROLS)
+def test_controls_train_and_are_scored(opened, arm):
+    """Each control is the network that it says: units, delays, trained time constants, neurons, read-out."""
+    kind = arms.KINDS[arm]
+    run = replace(RUN, arm=arm, settings=Settings(kind.tau_ms or 60.0, 1.0, 0.1 if kind.srm else 8e-3, 1.0, 0.1))
+    result = run.perform(Job())
+    config = network_config(run, training_samples(run)(0))
+    units, n_inputs = (16 if arm == "no_delays_large" else 8), config.n_inputs
+    weights = n_inputs * units + units * units + 4 * units
+    more = {"no_delays_learnt": 16, "recurrent": 128, "trained_input": n_inputs, "trained_hidden": 8, "srm_trained": 16}
+    assert result["parameters"] == weights + more.get(arm, 0)
+    assert [score["tested"] for score in result["scores"]] == ["clean", "reverse"] * 2
+    assert training_samples(run)(0).n_bins == (200 if kind.srm else training_samples(RUN)(0).n_bins)
+    assert (config.readout == "count") == isinstance(config.neuron, SRM) == kind.srm
 
 
 def test_two_protocols(opened):

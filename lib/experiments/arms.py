@@ -18,12 +18,22 @@ class Arm:
         delays: "none", "fixed" or "trained".
         small: delays start in U(0, 1 bin), where a delay layer does next to nothing before it is trained.
         tau_ms: membrane time constant if it is part of what the arm is; else None: tuned.
+        train_tau: every hidden neuron's time constant is trained.
+        widen: how many times as many hidden units.
+        delayed: layers whose axons have delays, see `lib.network.NetworkConfig`.
+        recurrent: hidden layers hear themselves.
+        srm: the paper's neurons, spiking read-out and loss.
     """
 
     label: str
     delays: str
     small: bool = False
     tau_ms: float | None = None
+    train_tau: bool = False
+    widen: int = 1
+    delayed: tuple[int, ...] | None = None
+    recurrent: bool = False
+    srm: bool = False
 
 
 COUNT_MLP = "count_mlp"
@@ -35,7 +45,18 @@ ARMS = {
     "fixed_wide": Arm("fixed random delays", "fixed"),
     "trained_wide": Arm("delays trained from random", "trained"),
 }
-LABELS = {COUNT_MLP: "spike counts (MLP)"} | {name: arm.label for name, arm in ARMS.items()}
+CONTROLS = {  # on norm alone: is it the delays, the memory, or the size?
+    "no_delays_long": Arm("no delays, τ = 240 ms", "none", tau_ms=240.0),
+    "no_delays_learnt": Arm("no delays, learnt τ", "none", train_tau=True),
+    "no_delays_large": Arm("no delays, 256 units", "none", widen=2),
+    "recurrent": Arm("recurrent, no delays", "none", recurrent=True),
+    "trained_input": Arm("trained delays, inputs only", "trained", delayed=(0,)),
+    "trained_hidden": Arm("trained delays, hidden only", "trained", delayed=(1,)),
+    "srm_no_delays": Arm("SRM, no delays", "none", tau_ms=14.14, srm=True),
+    "srm_trained": Arm("SRM, trained delays", "trained", small=True, tau_ms=14.14, delayed=(1, 2), srm=True),
+}
+KINDS = ARMS | CONTROLS
+LABELS = {COUNT_MLP: "spike counts (MLP)"} | {name: arm.label for name, arm in KINDS.items()}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,10 +20,11 @@ from ..data.events import Binned
 from ..data.variants import make_variant
 from ..errors import RunFailed
 from ..inside import hidden_spikes
-from ..network import NetworkConfig, SpikingNetwork
+from ..network import RATE_STEPS, NetworkConfig, SpikingNetwork
+from ..neurons import SRM
 from ..runs import Job
 from ..train import Trained, TrainingConfig, evaluate, train, weights_checksum
-from .arms import ARMS, COUNT_MLP, CountSettings, Settings
+from .arms import COUNT_MLP, KINDS, CountSettings, Settings
 
 DELAY_CAP_BINS = 64  # paper: 64 for SHD
 
@@ -57,7 +58,7 @@ class SpeechRun:
     Attributes:
         data: a data set of `lib.data.speech`.
         variant: one of `lib.data.variants.VARIANTS`.
-        arm: a key of ARMS, or COUNT_MLP.
+        arm: a key of KINDS, or COUNT_MLP.
         seed: varies weights, order of samples, surviving spikes, and perturbations. The same seed draws the same
             spikes and perturbations whatever the arm, so seeds are pairs.
         settings: tuned ones.
@@ -186,25 +187,32 @@ def fit(run: SpeechRun, job: Job) -> Trained:
 
 def network_config(run: SpeechRun, example: Binned) -> NetworkConfig:
     """The network of a run for data like `example`."""
-    arm, settings = ARMS[run.arm], run.settings
+    arm, settings = KINDS[run.arm], run.settings
+    srm = {"neuron": SRM(), "readout": "count", "widen_cap": True} if arm.srm else {}
     return NetworkConfig(
         n_inputs=example.n_units,
-        hidden=run.hidden,
+        hidden=tuple(arm.widen * n for n in run.hidden),
         n_classes=len(example.keys),
         bin_width_ms=example.bin_width * 1e3,
         tau_ms=settings.tau_ms,
+        train_tau=arm.train_tau,
+        recurrent=arm.recurrent,
         delays=arm.delays,
+        delayed=arm.delayed,
         delay_init_bins=settings.delay_init_bins,
         delay_cap_bins=DELAY_CAP_BINS,
         weight_scale=settings.weight_scale,
         input_rate=len(example.bins) / (len(example) * example.n_bins * example.n_units),
+        **srm,
     )
 
 
 def variant_of(run: SpeechRun, data: Binned, part: str, data_dir: str | None, epoch: int = 0) -> Binned:
     """`data` as the run's variant; which spikes survive norm depends on seed, part and epoch."""
     rng = np.random.default_rng([run.seed, speech.PARTS.index(part), epoch])
-    return make_variant(run.variant, data, speech.minimum(run.data, data_dir), rng)
+    drawn = make_variant(run.variant, data, speech.minimum(run.data, data_dir), rng)
+    padded = run.arm in KINDS and KINDS[run.arm].srm  # to the steps in which the paper's loss counts spikes
+    return replace(drawn, n_bins=max(drawn.n_bins, RATE_STEPS)) if padded else drawn
 
 
 def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | None, epoch: int = 0) -> Binned:

@@ -47,6 +47,7 @@ def layer(
     decay: torch.Tensor | None,
     neuron: LIF | SRM,
     n_steps: int,
+    recurrent: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Delayed spikes, times weights, into neurons.
 
@@ -57,6 +58,7 @@ def layer(
         decay: of LIF membranes, exp(-bin width / membrane time constant), (postsynaptic,); None: SRM neurons.
         neuron: the rest of its description.
         n_steps: length of the output.
+        recurrent: (postsynaptic, postsynaptic), from each neuron's spikes to the next step of LIF neurons; here only.
 
     Returns:
         Spikes, 0 or 1, (batch, n_steps, postsynaptic).
@@ -64,7 +66,7 @@ def layer(
     if delays is not None:
         spikes = delay_spikes(spikes, delays, n_steps, neuron.delays)
     current = spikes @ weight.mT.unsqueeze(-3)
-    return srm(current, neuron) if isinstance(neuron, SRM) else lif(current, decay, neuron)
+    return srm(current, neuron) if isinstance(neuron, SRM) else lif(current, decay, neuron, recurrent)
 
 
 def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int, mode: str = "linear") -> torch.Tensor:
@@ -91,12 +93,15 @@ def delay_spikes(spikes: torch.Tensor, delays: torch.Tensor, n_steps: int, mode:
     return (1 - late) * now + late * before
 
 
-def lif(current: torch.Tensor, decay: torch.Tensor | float, neuron: LIF) -> torch.Tensor:
+def lif(
+    current: torch.Tensor, decay: torch.Tensor | float, neuron: LIF, recurrent: torch.Tensor | None = None
+) -> torch.Tensor:
     """Spikes of leaky integrate-and-fire neurons, see `lib.neurons.LIF`.
 
     Args:
         current: synaptic input, (batch, time, neurons).
         decay: exp(-bin width / membrane time constant), (neurons,) or a number.
+        recurrent: weights from the neurons' own spikes, one step earlier, (neurons, neurons).
 
     Returns:
         Spikes, 0 or 1, like `current`.
@@ -107,6 +112,8 @@ def lif(current: torch.Tensor, decay: torch.Tensor | float, neuron: LIF) -> torc
     after = torch.zeros_like(filtered)
     spikes = []
     for now in current.unbind(-2):
+        if recurrent is not None and spikes:
+            now = now + spikes[-1] @ recurrent.mT
         filtered = neuron.synaptic_decay * filtered + now
         potential = decay * after + filtered
         spiked = Spike.apply(potential - 1, neuron.slope, neuron.surrogate)

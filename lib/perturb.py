@@ -138,9 +138,7 @@ PERTURBATIONS = {
     "delete": lambda data, level, rng, duration_ms: delete(data, level, rng),
     "reverse": lambda data, level, rng, duration_ms: reverse(data, duration_ms),
     "reverse_windows": lambda data, level, rng, duration_ms: reverse_windows(data, level, duration_ms),
-    "relocate_reversed": lambda data, level, rng, duration_ms: reverse(
-        relocate(data, level, rng, duration_ms), duration_ms
-    ),
+    "relocate_reversed": lambda data, level, rng, duration_ms: reverse(relocate(data, level, rng, duration_ms)),
 }
 
 

@@ -30,7 +30,7 @@ LEVELS = {
     "delete": 0.4,
     "reverse": 1,
     "reverse_windows": 98.0,  # 7 bins of random_binned
-    "relocate_reversed": 0.6,
+    "relocate_reversed": 0.6,  # on the grid or in the window, then turned within its own first and last spike
 }
 COUNT_KEEPING = sorted(set(LEVELS) - {"delete"})
 

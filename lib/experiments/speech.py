@@ -216,12 +216,17 @@ def variant_of(run: SpeechRun, data: Binned, part: str, data_dir: str | None, ep
 
 
 def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | None, epoch: int = 0) -> Binned:
-    """`data`, perturbed; the draw depends on seed, part, perturbation, level and epoch, not on the arm."""
+    """`data`, perturbed; the draw depends on seed, part, perturbation, level and epoch, not on the arm.
+
+    Spikes are relocated anywhere on the grid, as in the paper, so that at f = 1 nothing is left of onset and duration
+    either. All else happens between the first and the last spike of a sample.
+    """
     if change is CLEAN:
         return data
+    grid_ms = 1e3 * data.n_bins * data.bin_width if change.name.startswith("relocate") else None
     words = f"{run.seed} {part} {change.name} {change.level!r} {epoch}"
     rng = np.random.default_rng(list(hashlib.sha256(words.encode()).digest()))
-    return perturb.apply(change.name, data, change.level, rng)
+    return perturb.apply(change.name, data, change.level, rng, grid_ms)
 
 
 def part_of(run: SpeechRun, part: str, data_dir: str | None = None, change: Perturbation | None = CLEAN) -> Binned:

@@ -36,8 +36,8 @@ def draw_relocation(rows: list[dict]) -> Figure:
             backwards = _against(select(of_variant, arm=arm), "relocate_reversed", "reverse")
             colour, marker = LOOKS[arm]
             levels, accuracies = means(backwards, "tested_level")
-            label = f"{LABELS[arm]}, reversed"
-            column[0].plot(levels, accuracies, marker, ls="--", lw=0.8, color=colour, mfc="white", ms=4, label=label)
+            column[0].plot(levels, accuracies, marker, ls="--", lw=0.8, color=colour, mfc="white", ms=5)
+        column[0].plot([], [], "o--", lw=0.8, color="grey", mfc="white", ms=5, label="the same, reversed")
         column[0].set_title(variant)
         column[1].set_xlabel("share f of relocated spikes")
     _finish(fig, axes)
@@ -107,7 +107,7 @@ def draw_inside(rows: list[dict]) -> Figure:
             moved = select(of_arm, tested=f"relocate{where}") + select(of_arm, tested="clean")
             draw_arm(ax, moved, arm, "tested_level", LABELS[arm])
             scores = [100 * score for score in by_seed(select(of_arm, tested=f"reverse{where}")).values()]
-            ax.plot([1.2] * len(scores), scores, LOOKS[arm][1], mec=LOOKS[arm][0], mfc="white", ms=4)
+            ax.plot([1.2] * len(scores), scores, LOOKS[arm][1], mec=LOOKS[arm][0], mfc="white", ms=5)
         ax.set(title=place, xlabel="share f of relocated spikes")
         ax.set_xticks([0, 0.5, 1, 1.2], ["0", "0.5", "1", "rev."])
     _finish(fig, axes)

@@ -49,7 +49,7 @@ def test_runs_of_the_entry_figure():
     for name, size in presets.SPEECH.items():
         planned = plans.timing_alone("digits", name)
         on_norm = [(r.arm, r.seed) for r in planned if r.variant == "norm"]
-        assert sorted(on_norm) == sorted((a, s) for a in arms.LABELS for s in size.seeds)
+        assert sorted(on_norm) == sorted((a, s) for a in (arms.COUNT_MLP, *arms.ARMS) for s in size.seeds)
         assert len(planned) == len(set(planned)) == len(on_norm) + 4 * len(size.whole_seeds)
         assert all(r.settings == arms.chosen_settings()[r.arm] for r in planned)
         assert {(r.epochs, r.samples, r.hidden) for r in planned} == {(size.epochs, size.samples, size.hidden)}
@@ -76,6 +76,14 @@ def test_rows_of_a_speech_run():
         assert select([row], variant="norm", arm="fixed_wide", seed=3, part="test", trained="clean") == [row]
     assert {row["chance"] for row in good} == {1 / 20} and {row["parameters"] for row in good} == {7}
     assert good[0].keys() - bad[0].keys() == {"hidden_rates"}
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_no_network_is_trained_twice(preset):
+    """Over all experiments on a data set: runs that train the same network are one run, with all of its tests."""
+    planned = {run for name in plans.__all__ for run in getattr(plans, name)("digits", preset)}
+    trained = {replace(run, test_perturbations=(), parts=()) for run in planned}
+    assert len(trained) == len(planned) > 10
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from .arms import ARMS, COUNT_MLP, chosen_settings
 from .presets import SPEECH, size_of
 from .speech import CLEAN, REVERSED, Perturbation, SpeechRun
 
+__all__ = ["relocation", "robustness", "timing_alone"]
 LEVELS = {  # of spikes moved or deleted at test
     "reverse_windows": (50.0, 100.0, 200.0, 400.0),  # ms
     "relocate": (0.2, 0.3, 0.4, 0.6, 0.8, 1.0),

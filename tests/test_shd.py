@@ -73,20 +73,33 @@ def run_cells(number, parameters):
     return scope
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Where all notebooks keep their runs: what one has trained, the next one reads."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def kept(store, monkeypatch):
+    """Notebooks write there; and train in this process, for another one would take longer to start than the runs."""
+    monkeypatch.setattr(runs, "STORE", store / "runs")
+    monkeypatch.setattr(saving, "ROOT", store)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    return store
+
+
 @pytest.mark.parametrize("data", ["shd", "ssc"])
-def test_notebook_00_trains_live_networks(folder, data, tmp_path, monkeypatch):
+def test_notebook_00_trains_live_networks(folder, data, kept):
     """The entry notebook at smoke size, from a folder of files in the true layout: every run has its scores."""
-    monkeypatch.setattr(runs, "STORE", tmp_path / "runs")
-    monkeypatch.setattr(saving, "ROOT", tmp_path)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # another process would take longer to start than the runs
     scope = run_cells("00", {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
-    assert (tmp_path / "build" / "figures" / data / "smoke" / "timing_alone.png").stat().st_size > 10_000
+    assert (kept / "build" / "figures" / data / "smoke" / "timing_alone.png").stat().st_size > 10_000
     plt.close("all")
     table = experiments.stored("timing_alone", data, "smoke", str(folder))
     assert table == scope["table"]
     parts = set(itertools.product(("norm", "whole"), ("validation", "test")))
     assert {(row["variant"], row["part"]) for row in table.rows} == parts
-    assert all(row["failed"] is None and row["accuracy"] is not None for row in table.rows)
+    unperturbed = [row for row in table.rows if row["tested"] in ("clean", "reverse")]
+    assert all(row["failed"] is None and row["accuracy"] is not None for row in unperturbed)
     with pytest.raises(InputError, match="--data-dir"):
         experiments.stored("timing_alone", data, "smoke")
 
@@ -99,6 +112,18 @@ def test_notebook_05_audits_them(folder, data):
     assert len(scope["validation"]) + len(scope["training"]) == (210 if data == "shd" else 420)
     found = {row["feature"]: row["leak"] for row in scope["records"]["norm"]}
     assert not found["counts"] and not found["total count"] and not found["active set"]
+
+
+@pytest.mark.parametrize("data", ["shd", "ssc"])
+@pytest.mark.filterwarnings("ignore:.*runs have no score")  # tiny networks whose spikes were all moved may be silent
+@pytest.mark.parametrize(("number", "figure"), [("06", "relocation"), ("07", "robustness"), ("08", "reversal")])
+def test_notebooks_on_perturbations_run_on_them(folder, data, number, figure, kept):
+    """Unchanged, at smoke size: the figure is drawn, and of every network that spikes all tests have a score."""
+    scope = run_cells(number, {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
+    plt.close("all")
+    assert (kept / "build" / "figures" / data / "smoke" / f"{figure}.png").stat().st_size > 10_000
+    silent = [row for row in scope["table"].rows if row["accuracy"] is None]
+    assert all("silent" in row["failed"] for row in silent) and len(silent) < len(scope["table"].rows) / 2
 
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):

@@ -21,3 +21,19 @@ def retention(clean: float, reversed_: float, chance: float) -> float:
     chance or below.
     """
     return (reversed_ - chance) / (clean - chance) if clean > chance else float("nan")
+
+
+def synaptic_operations(
+    input_spikes: float, hidden_rates: list[float], hidden: list[int], n_classes: int, recurrent: bool = False
+) -> float:
+    """Synaptic events of a sample: every spike of a layer reaches every neuron of the next, or of its own too.
+
+    Args:
+        input_spikes: of a sample.
+        hidden_rates: spikes a neuron and sample of each hidden layer, which has so many neurons (`hidden`).
+        recurrent: hidden layers hear themselves.
+    """
+    spikes = [input_spikes, *(rate * n for rate, n in zip(hidden_rates, hidden, strict=True))]
+    reached = [*hidden, n_classes]
+    forwards = sum(count * n for count, n in zip(spikes, reached, strict=True))
+    return forwards + (sum(count * n for count, n in zip(spikes[1:], hidden, strict=True)) if recurrent else 0)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lib.scores import balanced_accuracy, retention
+from lib.scores import balanced_accuracy, retention, synaptic_operations
 
 
 def test_balanced_accuracy_weighs_classes_equally():
@@ -32,3 +32,9 @@ def test_retention():
     assert retention(0.65, 0.05, 0.05) == 0.0
     assert retention(0.45, 0.15, 0.05) == pytest.approx(0.25)
     assert math.isnan(retention(0.05, 0.05, 0.05))
+
+
+def test_synaptic_operations_by_hand():
+    """Two inputs spikes to 3 neurons; 3 x 2 spikes to 4; 4 x 0.5 to 5 classes; recurrent ones to their own layer too."""
+    assert synaptic_operations(2.0, [2.0, 0.5], [3, 4], 5) == 2 * 3 + 6 * 4 + 2 * 5
+    assert synaptic_operations(2.0, [2.0, 0.5], [3, 4], 5, recurrent=True) == 40 + 6 * 3 + 2 * 4

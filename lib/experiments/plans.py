@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..runs import Outcome
-from .arms import ARMS, COUNT_MLP, chosen_settings
+from .arms import ARMS, CONTROLS, COUNT_MLP, KINDS, chosen_settings
 from .presets import SPEECH, size_of
 from .speech import CLEAN, REVERSED, Perturbation, SpeechRun
 
@@ -62,6 +62,14 @@ def robustness(data: str, preset: str) -> list[SpeechRun]:
     ] + [_run(data, preset, "norm", COUNT_MLP, seed) for seed in size.seeds]
 
 
+def controls(data: str, preset: str) -> list[SpeechRun]:
+    """Norm without perturbation: every kind of network."""
+    size = size_of(preset, SPEECH)
+    return [_run(data, preset, "norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)] + [
+        _run(data, preset, "norm", arm, seed) for seed in size.whole_seeds for arm in CONTROLS
+    ]
+
+
 def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Perturbation | None = CLEAN) -> SpeechRun:
     """An arm with its tuned settings; trained on clean samples it is tested on everything."""
     size, settings = size_of(preset, SPEECH), chosen_settings()
@@ -81,6 +89,7 @@ def speech_rows(run: SpeechRun, outcome: Outcome) -> list[dict]:
         "variant": run.variant,
         "arm": run.arm,
         "seed": run.seed,
+        "hidden": [KINDS[run.arm].widen * n for n in run.hidden] if run.arm in KINDS else None,
         "trained": change.name if change else "clean",
         "trained_level": change.level if change else 0.0,
     }

@@ -20,7 +20,7 @@ class SpeechSize:
         samples: training samples used (drawn evenly; None: all).
         epochs: passes over the training samples.
         seeds: of the norm variant; each varies weights, order, which spikes survive, and perturbations.
-        whole_seeds: of the other variants, and of networks trained on other changes than relocation.
+        whole_seeds: of the other variants, of networks trained on other changes than relocation, and of controls.
         fractions, whole_fractions: shares f of relocated spikes to train at, beside 0, on norm and on part and whole.
         trained_at: other changes to train at, and their levels (ms, or share of deleted spikes).
         hidden: units of the two hidden layers.

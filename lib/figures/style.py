@@ -17,6 +17,13 @@ LOOKS = {
     "trained_small": (PALETTE[4], "^"),
     "fixed_wide": (PALETTE[5], "D"),
     "trained_wide": (PALETTE[9], "P"),
+    "no_delays_learnt": (PALETTE[2], ">"),
+    "no_delays_large": (PALETTE[2], "h"),
+    "recurrent": (PALETTE[8], "p"),
+    "trained_input": (PALETTE[9], "d"),
+    "trained_hidden": (PALETTE[9], "*"),
+    "srm_no_delays": (PALETTE[6], "v"),
+    "srm_trained": (PALETTE[6], "P"),
 }
 SMALL, NORMAL = 7, 8  # pt
 STYLE = {

@@ -25,6 +25,17 @@ def _at_least(smallest: int):
     return number
 
 
+def _width(text: str) -> float:
+    """An argparse type: a width of bins, ms. The paper's, 1,400 / 99, may be given as 14.14."""
+    try:
+        width = float(text)
+    except ValueError:
+        width = 0.0
+    if not 0 < width < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a width; give ms above 0")
+    return width
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -91,17 +102,23 @@ def _add_data(commands) -> None:
     ship.add_argument("--output", help="folder of the generated event files")
     audit = kinds.add_parser("audit", help="what counts, onset, offset and duration tell of the class")
     audit.add_argument("data", metavar="NAME|FILE", help=f"{', '.join(DATA)}, or a file in SHD's layout")
-    audit.add_argument("--variant", choices=VARIANTS, default="norm", help="of a named data set (default norm)")
+    audit.add_argument("--variant", choices=VARIANTS, help="of a named data set (default norm)")
     audit.add_argument("--data-dir", help="folder or zip with recordings (fsdd), folder of event files (shd, ssc)")
-    audit.add_argument("--figure", metavar="OUT.png", help="also draw it")
-    audit.add_argument("--bin-width-ms", type=float, help="of a file (default 14.14)")
+    audit.add_argument("--figure", metavar="OUT.png", help="also draw it (.png, .svg or .pdf)")
+    audit.add_argument("--bin-width-ms", type=_width, help="of a file (default 14.14)")
     export = kinds.add_parser("export", help="write timing-only data in SHD's layout, with checksums and data card")
     export.add_argument("data", choices=DATA)
-    export.add_argument("--variants", nargs="+", choices=VARIANTS, default=["whole", "part", "norm"])
+    export.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=["whole", "part", "norm"],
+        help="all spikes, all of the surviving units, equal counts, equal counts and duration (default: the first three)",
+    )  # fmt: skip
     export.add_argument("--output", required=True, help="folder to make")
-    export.add_argument("--data-dir", help="as for the notebooks")
-    export.add_argument("--protocol", choices=("strict", "paper"), default="strict", help="default strict")
-    export.add_argument("--bin-width-ms", type=float, help="default 14.14, the paper's 1.4 s / 99")
+    export.add_argument("--data-dir", help="recordings (fsdd), event files (shd, ssc; an empty folder: downloaded)")
+    export.add_argument(
+        "--protocol", choices=("strict", "paper"), default="strict",
+        help="strict: official parts, counts of training voices (default); paper: the authors' construction to the letter",
+    )  # fmt: skip
+    export.add_argument("--bin-width-ms", type=_width, help="default 14.14, the paper's 1.4 s / 99")
     export.add_argument("--seed", type=_at_least(0), default=0, help="of the surviving spikes (default 0)")
     convert = kinds.add_parser("convert", help="send one recording through the cochlea")
     convert.add_argument("recording", metavar="IN.wav")
@@ -197,8 +214,8 @@ def _data(args: argparse.Namespace) -> None:
     elif args.kind == "export":
         from .data.export import export
 
-        width = {"bin_width": args.bin_width_ms / 1e3} if args.bin_width_ms else {}
-        print(export(args.data, args.variants, args.output, args.data_dir, args.protocol, seed=args.seed, **width))
+        width = _seconds(args.bin_width_ms)
+        print(export(args.data, args.variants, args.output, args.data_dir, args.protocol, width, args.seed))
     else:
         from .data.convert import convert
 
@@ -206,21 +223,35 @@ def _data(args: argparse.Namespace) -> None:
         print(f"{args.output}: {len(events.times)} events")
 
 
+def _seconds(width_ms: float | None) -> float:
+    """A width of bins in seconds; the paper's where none is given, or 14.14 ms."""
+    from .data.events import BIN_WIDTH_PAPER
+
+    return BIN_WIDTH_PAPER if width_ms is None or round(width_ms, 2) == 14.14 else width_ms / 1e3
+
+
 def _audit(args: argparse.Namespace) -> None:
     from .data import audit
 
     named = args.data in DATA
+    if named and args.bin_width_ms is not None:
+        raise InputError("--bin-width-ms: is of files; named data sets are audited at 14.14 ms")
+    if not named and args.variant:
+        raise InputError("--variant: is of named data sets; a file holds one variant")
+    if args.figure and not args.figure.endswith((".png", ".svg", ".pdf")):
+        raise InputError(f"--figure: {args.figure} is no picture; end it with .png, .svg or .pdf")
+    variant = args.variant or "norm"
     if named:
-        records = audit.audit_variant(args.data, args.variant, args.data_dir)
+        records = audit.audit_variant(args.data, variant, args.data_dir)
     else:
-        records = audit.audit_file(args.data, **({"bin_width": args.bin_width_ms / 1e3} if args.bin_width_ms else {}))
+        records = audit.audit_file(args.data, _seconds(args.bin_width_ms))
     print(audit.table(records))
     if args.figure:
         from . import figures
         from .files import write_atomically
 
         figures.apply_style()
-        fig = figures.draw_audit({args.variant if named else args.data: records})
+        fig = figures.draw_audit({variant if named else os.path.basename(args.data): records})
         with write_atomically(args.figure) as temporary:
             fig.savefig(temporary, dpi=200)
 

@@ -1,5 +1,7 @@
 """Our data in tonic's form: same events, tonic's transforms apply, and what `ToFrame` does to them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from samples import random_binned
@@ -30,9 +32,10 @@ def test_a_file_reads_as_tonic_reads_it(tmp_path):
         assert np.abs(mine["t"] - other["t"]).max() <= 1
 
 
-def test_binned_spikes_are_dated_at_the_start_of_their_bin():
+@pytest.mark.parametrize("width", [BIN_WIDTH_PAPER, 0.014, 0.001])
+def test_binned_spikes_stay_in_their_bins(width):
     """Binning the events again gives the same bins; a last sample can be counted from the end; none lies beyond."""
-    data = random_binned(0, n_samples=5, n_units=8, rate=0.2)
+    data = replace(random_binned(0, n_samples=5, n_units=8, rate=0.2), bin_width=width)
     samples = TimingDataset(data)
     events, target = samples[-1]
     times = events["t"] * 1e-6

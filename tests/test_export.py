@@ -12,7 +12,7 @@ from test_shd import write_like
 from tonic.datasets import SHD
 
 from lib import figures
-from lib.__main__ import main
+from lib.__main__ import _seconds, main
 from lib.data import as_published, export, shd, speech
 from lib.data.audit import audit_file
 from lib.data.events import bin_events, read_shd
@@ -57,8 +57,14 @@ def test_strict_export_is_the_construction_in_memory(source, exported, part):
         with h5py.File(path) as file:
             assert np.array_equal(file["extra/unit_map"], minimum.units if variant != "whole" else np.arange(700))
             original, labels = file["extra/original_sample"][:], file["labels"][:]
-        whole_file = read_shd(source / shd.FILES["shd"][part])
-        assert np.array_equal(whole_file.labels[original], labels)
+            told = {name: file.attrs[name] for name in ("data", "variant", "part", "protocol", "seed")}
+            merged = file.attrs["merged_by_binning"]
+        assert told == {"data": "shd", "variant": variant, "part": part, "protocol": "strict", "seed": 0}
+        assert read.n_units == expected.n_units
+        whole_file = read_shd(source / shd.FILES["shd"][part]).select(original)
+        units = np.arange(700) if variant == "whole" else minimum.units
+        assert np.array_equal(whole_file.labels, labels)
+        assert merged == np.isin(whole_file.units, units).sum() - kept.counts()[:, units].sum()
 
 
 def test_checksums_card_and_record_tell_all(exported):
@@ -68,7 +74,10 @@ def test_checksums_card_and_record_tell_all(exported):
     assert set(listed) == {path.name for path in exported.iterdir()} - {"checksums.sha256"}
     assert all(hashlib.sha256((exported / name).read_bytes()).hexdigest() == found for name, found in listed.items())
     text = (exported / "README.md").read_text()
-    for said in ("Cramer", "CC BY 4.0", "shd_norm_test.h5", "total count", "protocol *strict*, seed 0", "test: 0 of 300"):
+    for said in (
+        "Cramer", "CC BY 4.0", "shd_norm_test.h5", "total count", "protocol *strict*, seed 0", "test: 0 of 300",
+        "3 word 3", "test: 5 voices; 180 of 300 samples are of voices that training has heard",
+    ):  # fmt: skip
         assert said in text
     assert json.loads((exported / "export.json").read_text())["variants"] == list(VARIANTS)
     assert [path.name for path in exported.parent.iterdir()] == ["timing"]
@@ -96,10 +105,13 @@ def test_published_protocol_is_exported_as_made_in_memory(source, tmp_path, monk
         for name in speech.PARTS:
             expected, path = as_published.split(made, name), folder / f"shd_{variant}_{name}.h5"
             read = spikes(path)
-            assert np.array_equal(read.labels, expected.labels) and np.array_equal(read.bins, expected.bins)
-            assert np.array_equal(read.units, expected.units)
+            assert np.array_equal(read.labels, expected.labels) and np.array_equal(read.units, expected.units)
+            assert np.array_equal(read.bins, expected.bins - 1)  # the authors count bins from 1
+            assert read.n_units == expected.n_units
             with h5py.File(path) as file:
                 assert "original_sample" not in file["extra"] and "unit_map" not in file["extra"]
+                assert file.attrs["source_samples"] == 600 and "merged_by_binning" not in file.attrs
+    assert "of the 600 samples of the source" in (folder / "README.md").read_text()
 
 
 def test_interrupted_export_goes_on_and_does_not_begin_again(source, exported, tmp_path, monkeypatch):
@@ -119,7 +131,8 @@ def test_interrupted_export_goes_on_and_does_not_begin_again(source, exported, t
     assert not (tmp_path / "timing").exists()
     left = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".timing-partial").glob("*.h5")}
     assert len(left) == len(VARIANTS)
-    with pytest.raises(InputError, match="left by another export; delete it"):
+    (tmp_path / ".timing-partial" / ".shd_norm_train-x.h5").write_bytes(b"half")  # as a killed process leaves
+    with pytest.raises(InputError, match="left by an export with other arguments"):
         export.export("shd", VARIANTS, tmp_path / "timing", str(source), seed=1)
     monkeypatch.setattr(export, "_write_part", write)
     again = export.export("shd", VARIANTS, tmp_path / "timing", str(source))
@@ -139,6 +152,8 @@ def test_interrupted_export_goes_on_and_does_not_begin_again(source, exported, t
         ({"protocol": "paper", "data": "digits"}, "of shd and ssc"),
         ({"protocol": "paper", "bin_width": 0.01}, "at 14.14 ms"),
         ({"bin_width": 0.0}, "--bin-width-ms"),
+        ({"bin_width": 1e-6}, "bins are too many"),
+        ({"output": "/proc/x/y"}, "--output: /proc/x cannot be written"),
     ],
 )
 def test_what_cannot_be_exported_is_said(source, tmp_path, wrong, said):
@@ -166,6 +181,72 @@ def test_audit_of_a_file_and_its_figure(exported, tmp_path, capsys):
     assert all(name in printed for name in names)
     assert all(row["accuracy"] == row["chance"] for row in records if row["feature"] in ("counts", "total count"))
     assert (tmp_path / "audit.png").stat().st_size > 10_000
+
+
+def test_interrupted_published_export_goes_on(source, tmp_path, monkeypatch):
+    """Cut while part is written: whole is not made again, and what comes out is what an uncut export gives."""
+    monkeypatch.setattr(export.audit, "audit", lambda *_: [])
+    begin = export._writing
+
+    def cut(path, about):
+        if about["variant"] == "part":
+            raise KeyboardInterrupt
+        return begin(path, about)
+
+    monkeypatch.setattr(export, "_writing", cut)
+    with pytest.raises(KeyboardInterrupt):
+        export.export("shd", VARIANTS[:2], tmp_path / "paper", str(source), protocol="paper")
+    left = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".paper-partial").glob("*.h5")}
+    assert len(left) == 3
+    monkeypatch.setattr(export, "_writing", begin)
+    again = export.export("shd", VARIANTS[:2], tmp_path / "paper", str(source), protocol="paper")
+    assert all((again / name).stat().st_mtime_ns == when for name, when in left.items())
+    assert len(list(again.glob("*.h5"))) == 6
+
+
+def test_aligned_words_last_as_long_whatever_the_bins(source, tmp_path, monkeypatch):
+    """0.71 s in bins of 5 ms as in those of 14.14 ms."""
+    monkeypatch.setattr(export.audit, "audit", lambda *_: [])
+    folder = export.export("shd", ("norm_aligned",), tmp_path / "x", str(source), bin_width=0.005)
+    events = read_shd(folder / "shd_norm_aligned_test.h5")
+    assert events.times.min() == pytest.approx(0.0025) and events.times.max() == pytest.approx(0.707, abs=0.005)
+
+
+def test_an_export_that_cannot_begin_leaves_nothing(tmp_path):
+    """Too few samples for the authors' batches: said, and another command can use the name."""
+    (tmp_path / "small").mkdir()
+    for name in ("shd_train.h5", "shd_test.h5"):
+        write_like(name, tmp_path / "small", n=60)
+    with pytest.raises(InputError, match="none holds 256 samples"):
+        export.export("shd", ("norm",), tmp_path / "x", str(tmp_path / "small"), protocol="paper")
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["export", "digits", "--output", "x", "--bin-width-ms", "0"], "'0' is not a width"),
+        (["audit", "digits", "--bin-width-ms", "5"], "--bin-width-ms: is of files"),
+        (["audit", "FILE", "--variant", "norm"], "--variant: is of named data sets"),
+        (["audit", "FILE", "--figure", "a.foo"], "end it with .png"),
+        (["audit", "FOLDER"], "a folder; give one of its files"),
+        (["export", "shd", "--data-dir", "FILE", "--output", "x"], "is a file; give the folder"),
+    ],
+)
+def test_command_line_says_what_does_not_fit(exported, words, said, capsys):
+    """One line, no work done."""
+    places = {"FILE": str(exported / "shd_norm_train.h5"), "FOLDER": str(exported)}
+    try:
+        code = main(["data", *(places.get(word, word) for word in words)])
+    except SystemExit as stopped:
+        code = stopped.code
+    error = capsys.readouterr().err
+    assert code == 2 and said in error and error.count("\n") == 1
+
+
+def test_the_papers_width_may_be_given_as_it_is_printed():
+    """14.14 means 1,400 / 99."""
+    assert _seconds(14.14) == _seconds(None) == speech.BIN_WIDTH_PAPER and _seconds(5) == 0.005
 
 
 def test_figure_marks_leaks():

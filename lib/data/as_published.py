@@ -87,9 +87,20 @@ def whole(files: Iterable[Events]) -> Binned:
         InputError: no file holds 256 samples.
     """
     data = join(whole_chunks(files))
-    if not len(data):
-        raise InputError(f"files: none holds {BATCH} samples; the published construction uses whole batches only")
+    in_whole_batches([len(data)])
     return data
+
+
+def in_whole_batches(sizes: list[int]) -> int:
+    """Samples that are used, of files (or chunks of `batches`) with so many samples each.
+
+    Raises:
+        InputError: there is no whole batch.
+    """
+    n = sum(size // BATCH * BATCH for size in sizes)
+    if not n:
+        raise InputError(f"files: none holds {BATCH} samples; the published construction uses whole batches only")
+    return n
 
 
 def part_and_norm(data: Binned, rule: Rule, seed: int) -> tuple[Binned, Binned]:

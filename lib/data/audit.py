@@ -27,6 +27,7 @@ from . import speech
 from .events import BIN_WIDTH_PAPER, Binned, bin_events, join, read_shd_chunks
 from .variants import make_variant
 
+AT_MOST = 5_000  # samples; more make the intervals narrower than anyone needs
 PROBES = {
     "linear": lambda: LogisticRegression(max_iter=300),
     "mlp": lambda: MLPClassifier((32,), random_state=0, max_iter=100),
@@ -65,27 +66,50 @@ def audit(
 ) -> list[dict]:
     """Score both probes of every feature.
 
+    Of more than `AT_MOST` samples, as many are drawn. Classes that only one of the two has are left out, so that an
+    answer that is always the same scores exactly chance.
+
     Args:
         training, held_out: samples of different voices.
         more: further features of the training and of the held-out samples, as from `features`.
 
     Returns:
         One record a feature and probe: `feature`, `probe`, `accuracy` (balanced), `low` and `high` (its 95 % interval
-        over draws of the held-out samples, class by class), `chance`, `leak`: whether the interval lies above chance.
+        over draws of the held-out samples, class by class), `chance`, `leak`: whether the interval lies above chance,
+        `samples` (training, held out) and `classes`.
+
+    Raises:
+        InputError: the two share fewer than two classes.
     """
-    records, held = [], features(held_out) | more[1]
-    classes, labels = np.unique(held_out.labels), held_out.labels
-    for name, values in (features(training) | more[0]).items():
+    classes = np.intersect1d(training.labels, held_out.labels)
+    if len(classes) < 2:
+        raise InputError(f"audit: training and held-out samples share {len(classes)} classes; probes need two or more")
+    rows = [draw(np.flatnonzero(np.isin(data.labels, classes))) for data in (training, held_out)]
+    training, held_out = (data.select(some) for data, some in zip((training, held_out), rows, strict=True))
+    read, scored = (
+        features(data) | {name: values[some] for name, values in extra.items()}
+        for data, some, extra in zip((training, held_out), rows, more, strict=True)
+    )
+    records, labels, chance = [], held_out.labels, 1 / len(classes)
+    for name, values in read.items():
         for kind, make in PROBES.items():
-            predicted = _predict(make, values, training.labels, held[name])
+            predicted = _predict(make, values, training.labels, scored[name])
             low, high = _interval(predicted == labels, labels)
             records.append(
                 {
-                    "feature": name, "probe": kind, "accuracy": balanced_accuracy(predicted, labels),
-                    "low": low, "high": high, "chance": 1 / len(classes), "leak": bool(low > 1 / len(classes)),
+                    "feature": name, "probe": kind, "accuracy": balanced_accuracy(predicted, labels), "low": low,
+                    "high": high, "chance": chance, "leak": bool(low > chance),
+                    "samples": (len(training), len(held_out)), "classes": len(classes),
                 }  # fmt: skip
             )
     return records
+
+
+def draw(rows: np.ndarray, at_most: int = AT_MOST) -> np.ndarray:
+    """At most so many of them, at random, in their order; the same at every call."""
+    if len(rows) <= at_most:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, at_most, replace=False))
 
 
 def _predict(make, values: np.ndarray, labels: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -127,29 +151,37 @@ def audit_file(path: str | Path, bin_width: float = BIN_WIDTH_PAPER) -> list[dic
     """Audit a file in SHD's layout; a third of its voices is held out.
 
     Raises:
-        InputError: as `read_shd`, or there is only one voice.
+        InputError: as `read_shd`, or there are not two voices that share two classes.
     """
     data, collisions = sampled(path, bin_width)
     voices = np.unique(data.speakers)
     if len(voices) < 2:
-        raise InputError(f"{path}: it has one voice; probes need others to be scored on")
-    held = np.isin(data.speakers, voices[-(-len(voices) * 2 // 3) :])
+        found = "one voice" if len(data) else "no samples"
+        raise InputError(f"{path}: it has {found}; probes are trained on some voices and scored on others")
+    held = np.isin(data.speakers, voices[-max(1, len(voices) // 3) :])
     parts = [np.flatnonzero(~held), np.flatnonzero(held)]
     more = tuple({"bin collisions": collisions[rows, None]} for rows in parts)
-    return audit(*(data.select(rows) for rows in parts), more)
+    try:
+        return audit(*(data.select(rows) for rows in parts), more)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
-def sampled(path: str | Path, bin_width: float, at_most: int = 5_000) -> tuple[Binned, np.ndarray]:
-    """Up to so many samples of a file, evenly from all of it, binned; and the share of events that binning merged.
+def sampled(path: str | Path, bin_width: float) -> tuple[Binned, np.ndarray]:
+    """As many samples of a file as an audit can take, binned; and the share of events that binning merged in each.
 
     Raises:
         InputError: as `read_shd`.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: a folder; give one of its files")
     with h5py.File(path) if h5py.is_hdf5(path) else nullcontext({}) as file:
-        step = max(1, -(-len(file.get("labels", ())) // at_most))
-    pieces, shares, first = [], [], 0
-    for events in read_shd_chunks(path):
-        events, first = events.select(np.arange(-first % step, len(events), step)), first + len(events)
+        labels = file.get("labels")
+        n = len(labels) if isinstance(labels, h5py.Dataset) and labels.shape else 0
+    drawn, pieces, shares, first = draw(np.arange(n), 2 * AT_MOST), [], [], 0
+    for chunk in read_shd_chunks(path):
+        events = chunk.select(drawn[(drawn >= first) & (drawn < first + len(chunk))] - first)
+        first += len(chunk)
         pieces.append(bin_events(events, bin_width)[0])
         before, after = np.diff(events.offsets), np.diff(pieces[-1].offsets)
         shares.append(1 - after / np.maximum(before, 1))
@@ -158,7 +190,8 @@ def sampled(path: str | Path, bin_width: float, at_most: int = 5_000) -> tuple[B
 
 def table(records: list[dict]) -> str:
     """The records as lines to print, in percent."""
-    lines = [f"{'feature':14s} {'probe':6s} accuracy  95 % interval  chance"]
+    head = "{samples[0]} samples trained on, {samples[1]} scored, {classes} classes".format(**records[0]) if records else ""
+    lines = [head, f"{'feature':14s} {'probe':6s} accuracy  95 % interval  chance"]
     for row in records:
         low, high, chance, accuracy = (100 * row[name] for name in ("low", "high", "chance", "accuracy"))
         said = "  LEAK" if row["leak"] else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,10 +34,13 @@ class TimingDataset:
 
         Args:
             spikes: of any data set (`lib.data.speech.load`), variant (`lib.data.variants`) or file (`read_shd`). A
-                binned spike is dated at the start of its bin.
+                binned spike is dated in the middle of its bin, so that rounding to microseconds keeps it there.
             transform, target_transform: applied to the events and to the target of every sample.
         """
-        self._events = spikes.events() if isinstance(spikes, Binned) else spikes
+        if isinstance(spikes, Binned):
+            events = spikes.events()
+            spikes = replace(events, times=events.times + spikes.bin_width / 2)
+        self._events = spikes
         self.transform, self.target_transform = transform, target_transform
         self.sensor_size = (self._events.n_units, 1, 1)
         self.classes, self.speaker = self._events.keys, self._events.speakers

@@ -245,7 +245,7 @@ def read_shd(path: str | Path) -> Events:
 def read_shd_chunks(path: str | Path, samples: int = CHUNK) -> Iterator[Events]:
     """The samples of a file in SHD's layout, in their order, some at a time: those of SSC would fill 8 GB.
 
-    Times become float64 before anything else. There is at least one chunk, of no samples if the file has none.
+    Units are SHD's 700, or as many as the attribute `n_units` says (`lib.data.export`). Times become float64 before anything else. There is at least one chunk, of no samples if the file has none.
 
     Raises:
         InputError: the file is missing, damaged, lacks a data set, or holds values that cannot be (one line each).
@@ -261,16 +261,19 @@ def read_shd_chunks(path: str | Path, samples: int = CHUNK) -> Iterator[Events]:
                 if not isinstance(column, h5py.Dataset) or not column.shape:
                     raise InputError(f"{path}: it lacks {name}, so it is not in SHD's layout; {REMEDY}")
             keys = [key.decode() if isinstance(key, bytes) else str(key) for key in columns.pop()[:]]
+            n_units = file.attrs.get("n_units", N_UNITS)
+            if np.ndim(n_units) or not isinstance(n_units, (int, np.integer)) or not 1 <= n_units <= N_UNITS:
+                raise InputError(f"{path}: n_units is no number of units from 1 to {N_UNITS}; {REMEDY}")
             if len({len(column) for column in columns}) > 1:
                 raise InputError(f"{path}: times, units, labels and speakers have different lengths; {REMEDY}")
             for first in range(0, max(len(columns[0]), 1), samples):
-                yield _checked(path, first, *(column[first : first + samples] for column in columns), keys)
+                yield _checked(path, first, *(column[first : first + samples] for column in columns), keys, int(n_units))
     except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"{path}: not a whole HDF5 file ({reason}); {REMEDY}") from None
 
 
-def _checked(path: Path, first: int, times, units, labels, speakers, keys) -> Events:
+def _checked(path: Path, first: int, times, units, labels, speakers, keys, n_units: int) -> Events:
     """Events of some samples of a file, of which `first` is the first. Raises InputError if they cannot be."""
     if labels.dtype.kind not in "iu" or speakers.dtype.kind not in "iu":
         raise InputError(f"{path}: labels or speakers are not whole numbers; {REMEDY}")
@@ -279,11 +282,11 @@ def _checked(path: Path, first: int, times, units, labels, speakers, keys) -> Ev
             raise InputError(f"{path}: sample {i} does not hold float times and integer units; {REMEDY}")
         if len(time) != len(unit):
             raise InputError(f"{path}: sample {i} has {len(time)} times but {len(unit)} units; {REMEDY}")
-        if len(unit) and not 0 <= unit.min() <= unit.max() < N_UNITS:
+        if len(unit) and not 0 <= unit.min() <= unit.max() < n_units:
             worst = f"down to {unit.min()}" if unit.min() < 0 else f"up to {unit.max()}"
-            raise InputError(f"{path}: units go {worst}, but SHD has {N_UNITS} (0 to {N_UNITS - 1}); {REMEDY}")
+            raise InputError(f"{path}: units go {worst}, but there are {n_units} (0 to {n_units - 1}); {REMEDY}")
     try:
-        return Events.from_list(list(zip(times, units, strict=True)), labels, speakers, keys)
+        return Events.from_list(list(zip(times, units, strict=True)), labels, speakers, keys, n_units)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

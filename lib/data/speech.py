@@ -38,6 +38,8 @@ def check_names(data: str, data_dir: str | None) -> None:
         raise InputError(f"--data-dir: {data} needs a folder; give the one that holds its event files, or an empty one")
     if data != "digits" and not Path(data_dir).exists():
         raise InputError(f"--data-dir: {data_dir} does not exist; give the folder (or zip) of the data set")
+    if data in shd.FILES and not Path(data_dir).is_dir():
+        raise InputError(f"--data-dir: {data_dir} is a file; give the folder that holds the event files")
 
 
 def fetch(data: str, data_dir: str | None) -> None:
@@ -57,7 +59,8 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
 
     Args:
         data: a name of DATA_SETS.
-        part: "train", "validation" or "test": disjoint sets of voices.
+        part: "train", "validation" or "test". Voices of validation are never trained on, nor are those of test, but for
+            SHD: its official test part has two voices of its own, and others that training and validation have too.
         data_dir: folder or zip with the recordings (fsdd) or the event files (shd, ssc).
 
     Raises:
@@ -82,11 +85,8 @@ def chunks(data: str, part: str, data_dir: str | None = None) -> Iterator[tuple[
     if part not in PARTS:
         raise InputError(f"part: {part!r} is not a part; choose from {', '.join(PARTS)}")
     if data == "digits":
-        path = event_folder() / f"digits_{part}.h5"
-        if not path.exists():
-            raise InputError(f"{path}: digits come in bins of 14.14 ms; make their events: python -m lib data digits")
         first = 0
-        for events in read_shd_chunks(path):
+        for events in read_shd_chunks(digit_events(part)):
             yield events, first + np.arange(len(events))
             first += len(events)
     elif data in shd.FILES:
@@ -96,6 +96,14 @@ def chunks(data: str, part: str, data_dir: str | None = None) -> Iterator[tuple[
         speakers = [fsdd.SPEAKERS.index(speaker) for speaker in fsdd.SPEAKERS_OF_PART[part]]
         chosen = np.flatnonzero(np.isin(events.speakers, speakers))
         yield events.select(chosen), chosen
+
+
+def digit_events(part: str) -> Path:
+    """The generated event file of a part of `digits`. Raises InputError if it is not there."""
+    path = event_folder() / f"digits_{part}.h5"
+    if not path.exists():
+        raise InputError(f"{path}: digits come in bins of 14.14 ms; make their events: python -m lib data digits")
+    return path
 
 
 @lru_cache(maxsize=1)

@@ -20,10 +20,10 @@ import numpy as np
 
 from ..errors import InputError
 from . import ragged
-from .events import Binned
+from .events import BIN_WIDTH_PAPER, Binned
 
 VARIANTS = ("whole", "part", "norm", "norm_aligned")
-ALIGNED_BINS = 50  # ours: 0.7 s at 14.14 ms, about as long as a digit
+ALIGNED_S = 50 * BIN_WIDTH_PAPER  # ours: 0.71 s, about as long as a digit
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,10 @@ def part(data: Binned, minimum: MinimumCounts) -> Binned:
     return _keep(data, survives[data.units], minimum)
 
 
-def align(data: Binned, n_bins: int = ALIGNED_BINS) -> Binned:
+def align(data: Binned, n_bins: int | None = None) -> Binned:
     """Shift and stretch time so that every sample's first spike is in bin 0 and its last in bin n_bins - 1.
+
+    Without `n_bins`, to 0.71 s.
 
     Bins are rounded to the nearest. A spike that would merge with another of its unit goes to the nearest free bin,
     the earlier of two, so that all counts stay as they are. Nothing is drawn.
@@ -151,6 +153,7 @@ def align(data: Binned, n_bins: int = ALIGNED_BINS) -> Binned:
     Raises:
         InputError: a sample has no two different bins, or a unit more spikes than there are bins.
     """
+    n_bins = n_bins or round(ALIGNED_S / data.bin_width)
     bins = np.empty_like(data.bins)
     failed = _align(data.bins.astype(np.int64), data.units, data.offsets, n_bins, bins)
     if failed >= 0:

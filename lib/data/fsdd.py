@@ -19,7 +19,6 @@ import soundfile
 from ..errors import InputError
 from ..files import sha256_of
 from ..progress import progress
-from .cochlea import sound_to_spikes
 from .digits import ENGLISH
 from .digits import VERSION as ENCODER_VERSION
 from .events import Events, concatenate, read_shd, write_shd
@@ -128,6 +127,8 @@ def _parts(name: str) -> tuple[int, str, int]:
 
 def _encode(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Spikes of one recording; its seed is its own, whatever is converted beside it."""
+    from .cochlea import sound_to_spikes  # only here: it takes a second to import
+
     sound, sample_rate = soundfile.read(io.BytesIO(data))
     digit, speaker, index = _parts(name)
     return sound_to_spikes(sound, sample_rate, seed=(digit * len(SPEAKERS) + SPEAKERS.index(speaker)) * 1000 + index)

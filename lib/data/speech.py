@@ -19,7 +19,6 @@ import numpy as np
 from ..errors import InputError
 from ..files import sha256_of
 from . import fsdd, shd, shipped
-from .digits import cache_dir, event_folder
 from .events import BIN_WIDTH_PAPER, Binned, Events, bin_events, join, read_shd_chunks
 from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
@@ -100,6 +99,8 @@ def chunks(data: str, part: str, data_dir: str | None = None) -> Iterator[tuple[
 
 def digit_events(part: str) -> Path:
     """The generated event file of a part of `digits`. Raises InputError if it is not there."""
+    from .digits import event_folder  # only here: what makes sounds and spikes takes a second to import
+
     path = event_folder() / f"digits_{part}.h5"
     if not path.exists():
         raise InputError(f"{path}: digits come in bins of 14.14 ms; make their events: python -m lib data digits")
@@ -108,6 +109,8 @@ def digit_events(part: str) -> Path:
 
 @lru_cache(maxsize=1)
 def _fsdd_events(data_dir: str):
+    from .digits import cache_dir  # as above
+
     return fsdd.fsdd_events(data_dir, cache_dir())
 
 

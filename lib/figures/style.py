@@ -7,6 +7,7 @@ import seaborn as sns
 MM = 1 / 25.4  # inches
 NARROW, WIDE = 85 * MM, 178 * MM  # one column, a page
 PALETTE = sns.color_palette("colorblind", 10)
+DARK = [sns.set_hls_values(colour, l=0.25) for colour in PALETTE]  # of the controls, beside what they are compared with
 # Fixed by name, so that no figure's order matters; the markers tell them apart without colour
 LOOKS = {
     "count_mlp": (PALETTE[0], "X"),
@@ -17,13 +18,13 @@ LOOKS = {
     "trained_small": (PALETTE[4], "^"),
     "fixed_wide": (PALETTE[5], "D"),
     "trained_wide": (PALETTE[9], "P"),
-    "no_delays_learnt": (PALETTE[2], ">"),
-    "no_delays_large": (PALETTE[2], "h"),
+    "no_delays_learnt": (DARK[2], ">"),
+    "no_delays_large": (DARK[1], "h"),
     "recurrent": (PALETTE[8], "p"),
-    "trained_input": (PALETTE[9], "d"),
-    "trained_hidden": (PALETTE[9], "*"),
-    "srm_no_delays": (PALETTE[6], "v"),
-    "srm_trained": (PALETTE[6], "P"),
+    "trained_input": (DARK[9], "d"),
+    "trained_hidden": (DARK[4], "*"),
+    "srm_no_delays": (PALETTE[6], "H"),
+    "srm_trained": (DARK[6], "8"),
 }
 SMALL, NORMAL = 7, 8  # pt
 STYLE = {

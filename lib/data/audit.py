@@ -105,11 +105,11 @@ def audit(
     return records
 
 
-def draw(rows: np.ndarray, at_most: int = AT_MOST) -> np.ndarray:
-    """At most so many of them, at random, in their order; the same at every call."""
-    if len(rows) <= at_most:
+def draw(rows: np.ndarray) -> np.ndarray:
+    """At most `AT_MOST` of them, at random, in their order; the same at every call."""
+    if len(rows) <= AT_MOST:
         return rows
-    return np.sort(np.random.default_rng(0).choice(rows, at_most, replace=False))
+    return np.sort(np.random.default_rng(0).choice(rows, AT_MOST, replace=False))
 
 
 def _predict(make, values: np.ndarray, labels: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -178,7 +178,7 @@ def sampled(path: str | Path, bin_width: float) -> tuple[Binned, np.ndarray]:
     with h5py.File(path) if h5py.is_hdf5(path) else nullcontext({}) as file:
         labels = file.get("labels")
         n = len(labels) if isinstance(labels, h5py.Dataset) and labels.shape else 0
-    drawn, pieces, shares, first = draw(np.arange(n), 2 * AT_MOST), [], [], 0
+    drawn, pieces, shares, first = draw(np.arange(n)), [], [], 0
     for chunk in read_shd_chunks(path):
         events = chunk.select(drawn[(drawn >= first) & (drawn < first + len(chunk))] - first)
         first += len(chunk)

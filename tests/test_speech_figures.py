@@ -7,6 +7,7 @@ import pytest
 from lib import figures
 from lib.experiments import plans
 from lib.experiments.arms import COUNT_MLP, KINDS, LABELS
+from lib.experiments.speech import named
 from lib.figures.controls import draw_controls
 from lib.runs import Outcome
 
@@ -22,11 +23,11 @@ def rows_of(name):
     """Rows of all runs of an experiment, at smoke size."""
     rows = []
     for run in getattr(plans, name)("digits", "smoke"):
-        trained = (run.train_perturbation.title, run.train_perturbation.level) if run.train_perturbation else ("clean", 0.0)
+        trained = named(run.train_perturbation)
         scores = []
         for part in run.parts:
             for test in run.tests(part):
-                tested = (test.title, test.level) if test else ("clean", 0.0)
+                tested = named(test)
                 score = {"part": part, "tested": tested[0], "level": tested[1], "samples": 9, "input_spikes": 10.0}
                 scores.append(score | {"accuracy": accuracy(run.arm, *trained, *tested), "hidden_rates": [1.0, 0.5]})
         rows += plans.speech_rows(run, Outcome("k", {"n_classes": 20, "scores": scores, "parameters": 7}, None, {}))

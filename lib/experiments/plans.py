@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..runs import Outcome
 from .arms import ARMS, CONTROLS, COUNT_MLP, KINDS, chosen_settings
 from .presets import SPEECH, size_of
-from .speech import CLEAN, REVERSED, Perturbation, SpeechRun
+from .speech import CLEAN, REVERSED, Perturbation, SpeechRun, named
 
 __all__ = ["relocation", "robustness", "timing_alone"]
 LEVELS = {  # of spikes moved or deleted at test
@@ -84,18 +84,18 @@ def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Pert
 
 def speech_rows(run: SpeechRun, outcome: Outcome) -> list[dict]:
     """One row a part and test perturbation (`lib.tables.Table`); a failed run gives rows without accuracy."""
-    change = run.train_perturbation
+    trained, level = named(run.train_perturbation)
     common = {
         "variant": run.variant,
         "arm": run.arm,
         "seed": run.seed,
         "hidden": [KINDS[run.arm].widen * n for n in run.hidden] if run.arm in KINDS else None,
-        "trained": change.name if change else "clean",
-        "trained_level": change.level if change else 0.0,
+        "trained": trained,
+        "trained_level": level,
     }
     if outcome.result is None:
         nothing = {"accuracy": None, "samples": 0, "chance": None, "parameters": None, "failed": outcome.failed}
-        tests = [(part, *(test and (test.title, test.level) or ("clean", 0.0))) for part in run.parts for test in run.tests(part)]
+        tests = [(part, *named(test)) for part in run.parts for test in run.tests(part)]
         return [common | {"part": part, "tested": name, "tested_level": level} | nothing for part, name, level in tests]
     delays = outcome.result.get("delays")
     shared = {"chance": 1 / outcome.result["n_classes"], "parameters": outcome.result.get("parameters")}

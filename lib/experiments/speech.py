@@ -47,6 +47,11 @@ class Perturbation:
         return self.name + (f" in hidden layer {self.layer}" if self.layer else "")
 
 
+def named(change: Perturbation | None) -> tuple[str, float]:
+    """Name and level in tables; of clean samples "clean" and 0."""
+    return (change.title, change.level) if change else ("clean", 0.0)
+
+
 REVERSED = Perturbation("reverse", 1.0)  # whole samples; the level says nothing
 CLEAN = None
 
@@ -135,7 +140,7 @@ class SpeechRun:
                 silent = min(found.get("hidden_rates") or [1.0]) == 0.0
                 if silent and change == self.train_perturbation:
                     raise RunFailed(f"{self.arm} on {self.variant}, seed {self.seed}: a hidden layer is silent")
-                tested, level = (change.title, change.level) if change else ("clean", 0.0)
+                tested, level = named(change)
                 about = {"part": part, "tested": tested, "level": level, "samples": len(data)}
                 found |= {"accuracy": None} if silent else {}
                 if change not in (CLEAN, REVERSED):

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from . import kernels
 from .kernels.spikes import SpikeList
-from .neurons import LIF, SRM
+from .neurons import LIF, SRM, Neuron
 
 TAU_LR = 0.01  # change of log tau a step
 RIGHT_SPIKES, WRONG_SPIKES, RATE_STEPS = 40.0, 4.0, 200  # paper, SHD: rates of 0.2 and 0.02 in 200 steps
@@ -44,7 +44,7 @@ class NetworkConfig:
         input_rate: mean spikes of an input neuron a bin, which the initialisation counts on.
         readout: "membrane" (mean potential of leaky integrators that never spike; cross-entropy) or "count" (spikes of
             neurons; the paper's loss on spike rates).
-        neuron: the hidden neurons: LIF, but for their membrane time constant, or SRM (the paper's).
+        neuron: the hidden neurons: LIF, but for their membrane time constant, SRM (the paper's), or one's own.
         backend: of `lib.kernels`.
     """
 
@@ -64,7 +64,7 @@ class NetworkConfig:
     recurrent: bool = False
     weight_scale: float = 1.0
     readout: str = "membrane"
-    neuron: LIF | SRM = LIF()
+    neuron: LIF | SRM | Neuron = LIF()
     backend: str = "auto"
 
     def __post_init__(self) -> None:
@@ -73,11 +73,18 @@ class NetworkConfig:
                 raise ValueError(f"{field}: {getattr(self, field)!r} is not one of {', '.join(allowed)}")
         if self.train_tau and isinstance(self.neuron, SRM):
             raise ValueError("train_tau: SRM neurons have no membrane time constant to train; choose LIF")
-        if self.recurrent and (isinstance(self.neuron, SRM) or self.backend not in ("auto", "naive")):
-            raise ValueError("recurrent: only LIF neurons on the naive backend have recurrent weights; choose these")
+        if self.recurrent and not isinstance(self.neuron, LIF):
+            raise ValueError("recurrent: only LIF neurons have recurrent weights; choose these")
+        if self.only_naive and self.backend not in ("auto", "naive"):
+            raise ValueError(f"backend: recurrent weights and neurons of one's own run on naive, not on {self.backend}")
         last = len(self.hidden) - (self.readout == "membrane")
         if any(not 0 <= layer <= last for layer in self.delayed or ()):
             raise ValueError(f"delayed: {self.delayed} are no layers with delays; choose from 0 to {last}")
+
+    @property
+    def only_naive(self) -> bool:
+        """Whether there is no fast kernel for it."""
+        return self.recurrent or isinstance(self.neuron, Neuron)
 
     @property
     def delay_layers(self) -> tuple[int, ...]:
@@ -178,7 +185,7 @@ class SpikingNetwork(nn.Module):
         return run.layer(spikes, self.weights[layer], delays, self._decay(layer), neuron, n_steps, **more), n_steps
 
     def _kernels(self):
-        return kernels.choose("naive" if self.config.recurrent else self.config.backend, self.weights[0].device)
+        return kernels.choose("naive" if self.config.only_naive else self.config.backend, self.weights[0].device)
 
     def loss(self, evidence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """What training lowers: cross-entropy, or of a read-out that spikes the paper's loss on spike rates."""

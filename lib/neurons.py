@@ -5,12 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from .errors import InputError
 from .surrogate import NAMES, SLOPE
 
 RESETS = ("zero", "subtract")
 DELAYS = ("linear", "whole")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A neuron of one's own: a frozen dataclass below this one whose `spikes` is plain torch. It runs on naive.
+
+    Attributes:
+        delays: as of `LIF`.
+    """
+
+    delays: str = "linear"
+
+    def spikes(self, current: torch.Tensor, decay: torch.Tensor) -> torch.Tensor:
+        """Spikes, 0 or 1, like `current`; `lib.kernels.naive.Spike` gives them a surrogate gradient.
+
+        Args:
+            current: synaptic input, (batch, time, neurons).
+            decay: exp(-bin width / membrane time constant), (neurons,).
+        """
+        raise NotImplementedError(f"{type(self).__name__}: say in `spikes` what it does")
 
 
 @dataclass(frozen=True)

@@ -37,3 +37,24 @@ def synaptic_operations(
     reached = [*hidden, n_classes]
     forwards = sum(count * n for count, n in zip(spikes, reached, strict=True))
     return forwards + (sum(count * n for count, n in zip(spikes[1:], hidden, strict=True)) if recurrent else 0)
+
+
+def by_class(rows: list[dict]) -> dict[int, list[float]]:
+    """Class -> share of its samples that were answered right, one value a row of a table that has a score."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if row["accuracy"] is not None:
+            for label, counts in enumerate(row["confusion"]):
+                if any(counts):
+                    found.setdefault(label, []).append(counts[label] / sum(counts))
+    return found
+
+
+def by_voice(rows: list[dict]) -> dict[str, list[float]]:
+    """Speaker -> share of the speaker's samples that were answered right, one value a row of a table that has a score."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["accuracy"] is not None:
+            for speaker, (samples, right) in row["by_speaker"].items():
+                found.setdefault(speaker, []).append(right / samples)
+    return found

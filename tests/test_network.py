@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from lib.kernels import naive
 from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd, spike_rate_loss
-from lib.neurons import LIF, SRM
+from lib.neurons import LIF, SRM, Neuron
 
 CONFIG = NetworkConfig(
     n_inputs=12, n_classes=3, bin_width_ms=10, input_rate=0.1, hidden=(9, 7), weight_scale=2.0, delay_init_bins=6
@@ -207,11 +207,25 @@ def test_recurrent_spikes_come_back_one_step_later():
     assert len(network.parameter_groups(1e-3, 0.5)[0]["params"]) == 5
 
 
-@pytest.mark.parametrize("changes", [{"backend": "cpu"}, {"neuron": SRM()}], ids=["cpu", "srm"])
-def test_recurrent_weights_run_on_the_specification_only(changes):
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recurrent": True, "backend": "cpu"}, "backend: .* run on naive, not on cpu"),
+        ({"neuron": Neuron(), "backend": "gpu"}, "backend: .* run on naive, not on gpu"),
+        ({"recurrent": True, "neuron": SRM()}, "recurrent: only LIF neurons"),
+        ({"recurrent": True, "neuron": Neuron()}, "recurrent: only LIF neurons"),
+    ],
+)
+def test_what_has_no_fast_kernel_runs_on_the_specification_only(changes, said):
     """Asked for elsewhere, that is said."""
-    with pytest.raises(ValueError, match="recurrent: only LIF neurons on the naive backend"):
-        make(recurrent=True, **changes)
+    with pytest.raises(ValueError, match=said):
+        make(**changes)
+
+
+def test_a_neuron_of_ones_own_must_say_what_it_does():
+    """A subclass without `spikes` is named."""
+    with pytest.raises(NotImplementedError, match="Neuron: say in `spikes`"):
+        make(neuron=Neuron())(some_spikes())
 
 
 def test_delays_only_where_they_are_asked_for():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lib.scores import balanced_accuracy, retention, synaptic_operations
+from lib.scores import balanced_accuracy, by_class, by_voice, retention, synaptic_operations
 
 
 def test_balanced_accuracy_weighs_classes_equally():
@@ -38,3 +38,12 @@ def test_synaptic_operations_by_hand():
     """Two inputs spikes to 3 neurons; 3 x 2 spikes to 4; 4 x 0.5 to 5 classes; recurrent ones to their own layer too."""
     assert synaptic_operations(2.0, [2.0, 0.5], [3, 4], 5) == 2 * 3 + 6 * 4 + 2 * 5
     assert synaptic_operations(2.0, [2.0, 0.5], [3, 4], 5, recurrent=True) == 40 + 6 * 3 + 2 * 4
+
+
+def test_scores_by_class_and_voice():
+    """Shares of right answers, one a row; a class without samples, and a row without a score, are left out."""
+    confusion = [[3, 0, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0]]  # the last column: no answer
+    scored = {"accuracy": 0.6, "confusion": confusion, "by_speaker": {"4": [4, 3], "7": [2, 1]}}
+    failed = scored | {"accuracy": None}
+    assert by_class([scored, failed, scored]) == {0: [0.75, 0.75], 2: [0.5, 0.5]}
+    assert by_voice([scored, failed]) == {"4": [0.75], "7": [0.5]}

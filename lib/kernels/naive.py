@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from .. import surrogate
-from ..neurons import LIF, SRM
+from ..neurons import LIF, SRM, Neuron
 from .spikes import SpikeList
 
 
@@ -45,7 +45,7 @@ def layer(
     weight: torch.Tensor,
     delays: torch.Tensor | None,
     decay: torch.Tensor | None,
-    neuron: LIF | SRM,
+    neuron: LIF | SRM | Neuron,
     n_steps: int,
     recurrent: torch.Tensor | None = None,
 ) -> torch.Tensor:
@@ -66,6 +66,8 @@ def layer(
     if delays is not None:
         spikes = delay_spikes(spikes, delays, n_steps, neuron.delays)
     current = spikes @ weight.mT.unsqueeze(-3)
+    if isinstance(neuron, Neuron):
+        return neuron.spikes(current, decay)
     return srm(current, neuron) if isinstance(neuron, SRM) else lif(current, decay, neuron, recurrent)
 
 

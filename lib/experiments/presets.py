@@ -23,6 +23,7 @@ class SpeechSize:
         whole_seeds: of the other variants, of networks trained on other changes than relocation, and of controls.
         fractions, whole_fractions: shares f of relocated spikes to train at, beside 0, on norm and on part and whole.
         trained_at: other changes to train at, and their levels (ms, or share of deleted spikes).
+        srm_fractions: shares f to train the paper's SRM networks at, beside 0, on norm.
         hidden: units of the two hidden layers.
     """
 
@@ -33,6 +34,7 @@ class SpeechSize:
     fractions: tuple[float, ...]
     whole_fractions: tuple[float, ...]
     trained_at: tuple[tuple[str, float], ...]
+    srm_fractions: tuple[float, ...] = ()
     hidden: tuple[int, int] = (128, 128)  # paper, section on SHD: two hidden layers of 128
 
 
@@ -69,8 +71,9 @@ SPEECH = {
         seeds=tuple(range(5)),  # ours: the fewest that give an interval (lib.statistics); the paper has one
         whole_seeds=tuple(range(5)),
         fractions=(0.2, 0.4, 0.6, 0.8, 1.0),
-        whole_fractions=(0.6, 1.0),
+        whole_fractions=(0.2, 0.4, 0.6, 0.8, 1.0),
         trained_at=TRAINED_AT,
+        srm_fractions=(1.0,),
     ),
     "paper": SpeechSize(
         samples=None,
@@ -80,6 +83,7 @@ SPEECH = {
         fractions=tuple(f / 10 for f in range(1, 11)),
         whole_fractions=tuple(f / 10 for f in range(1, 11)),
         trained_at=TRAINED_AT,
+        srm_fractions=tuple(f / 10 for f in range(1, 11)),
     ),
 }
 

@@ -93,6 +93,8 @@ def counts(spikes: Spikes | tuple[Spikes, ...]) -> torch.Tensor:
 def announce_compilation() -> None:
     """Say, once a process, that there are no compiled scans on disk and that the first call therefore takes longer."""
     source = Path(scans.__file__)
+    if not hasattr(scans.lif_forward, "stats"):  # plain Python: NUMBA_DISABLE_JIT=1, for debuggers
+        return
     on_disk = Path(scans.lif_forward.stats.cache_path).glob(f"{source.stem}.lif_forward-*.nbi")
     if not any(index.stat().st_mtime >= source.stat().st_mtime for index in on_disk):
         print("cpu kernels: compiling, once on this machine (about 20 s)", file=sys.stderr, flush=True)

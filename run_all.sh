@@ -10,7 +10,9 @@ usage() {
   cat <<'TEXT'
 ./run_all.sh [NUMBER ...]   run all notebooks (or those with these numbers) and draw their figures
 ./run_all.sh figures        redraw the figures from the published results, without training
+./run_all.sh site           write all notebooks, figures and claims as web pages, from stored outputs
 ./run_all.sh test [ARG ...] run the whole test suite: pytest (with ARGs), then nbval on the notebooks
+                            (--browser: the web pages and JupyterLab in a browser too)
 
   --preset smoke|quick|full|paper   how large (default quick: every figure, in minutes, on two cores)
   --data digits|fsdd|shd|ssc        synthetic spoken digits (default), or human ones (needs --data-dir)
@@ -32,14 +34,23 @@ one_of() { # one_of OPTION VALUE CHOICE...
 # Everything is checked before an environment is made or a notebook is run
 command=notebooks
 arguments=()
-if [[ ${1:-} == figures || ${1:-} == test ]]; then command=$1; shift; fi
+if [[ ${1:-} =~ ^(figures|site|test)$ ]]; then command=$1; shift; fi
 data=digits data_dir=
 while (($#)) && [[ $command != test ]]; do
   case $1 in
     -h | --help) usage; exit ;;
+    --output | --output=*)
+      [[ $command == site ]] || fail "$1: only the site has one; see ./run_all.sh -h"
+      [[ $1 == *=* ]] && set -- "${1%%=*}" "${1#*=}" "${@:2}"
+      [[ -n ${2:-} ]] || fail "--output: it needs a folder"
+      value=$2
+      [[ $2 == /* ]] || value=$caller/$2
+      arguments+=(--output "$value")
+      shift 2 ;;
     --preset=* | --data=* | --data-dir=* | --device=* | --scheduler=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     --preset | --data | --data-dir | --device | --scheduler)
       (($# > 1)) || fail "$1: it needs a value; see ./run_all.sh -h"
+      [[ $command == site ]] && fail "$1: the site is made of what is stored; only --output can be given"
       [[ $command == figures && $1 != --preset && $1 != --data ]] && fail "$1: figures are redrawn without it"
       value=$2
       case $1 in
@@ -55,12 +66,12 @@ while (($#)) && [[ $command != test ]]; do
       arguments+=("$1" "$value")
       shift 2 ;;
     [0-9] | [0-9][0-9])
-      [[ $command == notebooks ]] || fail "$1: figures takes no notebook numbers"
+      [[ $command == notebooks ]] || fail "$1: $command takes no notebook numbers"
       compgen -G "notebooks/$(printf %02d "$((10#$1))")_*.ipynb" >/dev/null ||
         fail "$1: there is no notebook with this number; see the folder notebooks"
       arguments+=("$1")
       shift ;;
-    figures | test) fail "$1: this word comes first: ./run_all.sh $1 ..." ;;
+    figures | site | test) fail "$1: this word comes first: ./run_all.sh $1 ..." ;;
     *) fail "$1: not a word of this command; see ./run_all.sh -h" ;;
   esac
 done
@@ -73,7 +84,7 @@ fi
 complete() { # does this Python hold the project's packages?
   "$1" -c 'import sys, importlib.util as u
 need = """torch numba scipy h5py sklearn soundfile espeakng_loader seaborn PIL joblib threadpoolctl tqdm yaml ipywidgets
-ipykernel papermill nbformat pytest nbval hypothesis lauscher tonic"""
+ipykernel papermill nbformat nbconvert latex2mathml pytest playwright nbval hypothesis lauscher tonic"""
 sys.exit(sys.version_info < (3, 11) or any(u.find_spec(n) is None for n in need.split()))' 2>/dev/null
 }
 

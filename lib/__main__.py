@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     claims = commands.add_parser("claims", help="judge the paper's claims by the published results")
     claims.add_argument("--write-readme", action="store_true", help="put the table into README.md")
 
+    site = commands.add_parser("site", help="write the notebooks, figures and claims as web pages, from stored outputs")
+    site.add_argument("--output", help="folder (default build/site)")
+
     provenance = commands.add_parser("provenance", help="show where a figure's numbers come from")
     provenance.add_argument("file", metavar="FILE", help="a figure: .png, .svg or .json")
 
@@ -185,6 +188,12 @@ def _claims(args: argparse.Namespace) -> None:
     print(text)
 
 
+def _site(args: argparse.Namespace) -> None:
+    from .site import build
+
+    print(build(args.output))
+
+
 def _provenance(args: argparse.Namespace) -> None:
     import json
 
@@ -263,6 +272,7 @@ COMMANDS = {
     "publish": _publish,
     "figures": _figures,
     "claims": _claims,
+    "site": _site,
     "provenance": _provenance,
     "clean": _clean,
     "data": _data,

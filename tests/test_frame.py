@@ -174,6 +174,10 @@ def checkout(tmp_path) -> Checkout:
         (["figures", "--device", "cpu"], "--device"),
         (["figures", "--scheduler", "tcp://a:1"], "--scheduler"),
         (["figures", "0"], "0"),
+        (["figures", "--output", "here"], "--output"),
+        (["site", "0"], "0"),
+        (["site", "--preset", "quick"], "--preset"),
+        (["site", "--output"], "--output"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line_before_anything_happens(checkout, words, named):
@@ -186,7 +190,7 @@ def test_wrong_words_are_answered_in_one_line_before_anything_happens(checkout, 
     assert checkout.calls() == [] and checkout.files() == before
 
 
-@pytest.mark.parametrize("words", [["-h"], ["--help"], ["figures", "-h"], ["test", "-h"], ["0", "-h"]])
+@pytest.mark.parametrize("words", [["-h"], ["--help"], ["figures", "-h"], ["site", "-h"], ["test", "-h"], ["0", "-h"]])
 def test_help_needs_no_environment(checkout, words):
     """-h prints the usage and exits 0 without starting Python."""
     done = checkout.run(*words)
@@ -216,6 +220,14 @@ def test_environment_is_made_once_from_the_lock(checkout):
         assert last == ".venv/bin/python -m lib figures"
         assert len(making) == (3 if makes else 0)
         assert all(part in " ".join(making) for part in install) or not makes
+
+
+def test_folder_of_the_site_is_meant_from_where_the_reader_is(checkout):
+    """`site` takes a relative --output, in either form."""
+    for words in (["--output", "pages"], ["--output=pages"]):
+        assert checkout.run("site", *words, active="complete").returncode == 0
+        (call,) = checkout.calls()
+        assert call.endswith(f"-m lib site --output {checkout.folder}/pages")
 
 
 @pytest.mark.parametrize("failing", ["-r requirements.lock", "--editable"])

@@ -11,7 +11,7 @@ from .errors import InputError
 PRESETS = ("smoke", "quick", "full", "paper")
 DATA = ("digits", "fsdd", "shd", "ssc")
 VARIANTS = ("whole", "part", "norm", "norm_aligned")
-EXPERIMENTS = ("timing_alone", "relocation", "robustness", "isi", "polychrony", "coincidence")
+EXPERIMENTS = ("timing_alone", "relocation", "robustness", "controls", "isi", "polychrony", "coincidence")
 
 
 def _at_least(smallest: int):
@@ -161,14 +161,14 @@ def _tune(args: argparse.Namespace) -> None:
 
 
 def _publish(args: argparse.Namespace) -> None:
-    from .experiments import EXPERIMENTS, stored
+    from .experiments import finished
     from .tables import publish
 
-    for name, data in [(name, data) for name, known in EXPERIMENTS.items() for data in known.data]:
-        try:
-            print(f"{publish(stored(name, data, args.preset, args.data_dir))}: {data}, {args.preset}")
-        except InputError as missing:
-            print(f"left out: {missing}")
+    tables, missing = finished(args.preset, args.data_dir)
+    for table in tables:
+        print(f"{publish(table)}: {table.data}, {table.preset}")
+    for reason in missing:
+        print(f"left out: {reason}")
 
 
 def _figures(args: argparse.Namespace) -> None:

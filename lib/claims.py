@@ -77,21 +77,45 @@ def load(*ids: str, path: Path = CLAIMS) -> list[Claim]:
     try:
         claims = [Claim(**entry | {"rules": [Rule(**rule) for rule in entry["rules"]]}) for entry in
                   yaml.safe_load(path.read_text())]  # fmt: skip
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, TypeError, KeyError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}; see the head of the file") from None
     for claim in claims:
-        for rule in claim.rules:
-            if rule.measure not in MEASURES or (rule.need is None) == (rule.within is None):
-                raise InputError(f"{path}: {claim.id}: a rule has a known measure, and need or within")
+        if not _is_text(claim.id, claim.claim, claim.figure, claim.paper, claim.note, *_list(claim.data)):
+            raise InputError(f"{path}: {claim.id}: a field that is text is something else; see the head of the file")
+        if not all(map(_is_sound, claim.rules)):
+            raise InputError(f"{path}: {claim.id}: a rule has a known measure, and need or within")
     return [claim for claim in claims if not ids or claim.id in ids]
 
 
-def judge(claims: list[Claim], tables: list[Table]) -> list[Verdict]:
-    """Every claim on every data set that it applies to, by the results of the largest preset that has any."""
+def _list(value: object) -> list:
+    """Itself, or what `_is_text` refuses."""
+    return value if isinstance(value, list) else [None]
+
+
+def _is_text(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _is_sound(rule: Rule) -> bool:
+    """Whether the fields of a rule are of their types, with one of need and within."""
+    cells = [rule.of, {} if rule.than is None else rule.than]
+    bounds = _list(rule.within) if rule.need is None else [rule.need]
+    numbers = all(isinstance(bound, (int, float)) for bound in bounds) and len(bounds) == (2 if rule.need is None else 1)
+    known = _is_text(rule.measure) and rule.measure in MEASURES and all(isinstance(cell, dict) and _is_text(*cell) for cell in cells)
+    return known and numbers and (rule.need is None) != (rule.within is None)
+
+
+def judge(claims: list[Claim], tables: list[Table], part: str = "test") -> list[Verdict]:
+    """Every claim on every data set that it applies to, by the results of the largest preset that has any.
+
+    Args:
+        claims, tables: what is judged, and by what.
+        part: whose voices: "test", or "validation", where only clean and reversed samples are scored.
+    """
     verdicts = []
     for claim in claims:
         for data in claim.data or [""]:
-            tried = [_judge_on(claim, data, _rows(tables, data, preset)) for preset in LARGEST_FIRST]
+            tried = [_judge_on(claim, data, _rows(tables, data, preset, part)) for preset in LARGEST_FIRST]
             tested = [verdict for verdict in tried if has_results(verdict)]
             verdicts.append((tested or tried)[0])
     return verdicts
@@ -107,10 +131,10 @@ def judge_published() -> list[Verdict]:
     return judge(load(), published())
 
 
-def _rows(tables: list[Table], data: str, preset: str) -> list[dict]:
-    """Test rows of all experiments on a data set; a run that two experiments share counts once."""
+def _rows(tables: list[Table], data: str, preset: str, part: str) -> list[dict]:
+    """A part's rows of all experiments on a data set; a run that two experiments share counts once."""
     rows = [row for table in tables if (table.data, table.preset) == (data, preset) for row in table.rows]
-    rows = [row for row in rows if row.get("part", "test") == "test"]
+    rows = [row for row in rows if row.get("part", "test") == part]
     return list({canonical(row): row for row in rows}.values())
 
 

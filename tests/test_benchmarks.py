@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks import contestants, expert, figure, harness, worker
+from benchmarks import contestants, expert, figure, harness, paper, worker
 from benchmarks.tasks import DECAY, SLOPE, TASKS, Task, problem
+from lib.experiments import EXPERIMENTS
+from lib.experiments.plans import timing_alone
 from lib.kernels import naive
 from lib.neurons import LIF
+from lib.runs import Job, Outcome
 
 TINY = Task(sizes=(12, 10, 8, 3), batch=4, n_bins=30, density=0.1)
 DELAYED = replace(TINY, longest_delay=6)
@@ -204,3 +207,27 @@ def test_the_figure_shows_times_and_ratios(tmp_path):
         figure.write_figure(stored)
         pictures.append([stored.with_suffix(suffix).read_bytes() for suffix in (".png", ".svg")])
     assert pictures[0] == pictures[1]
+
+
+def test_every_configuration_of_the_paper_tier_is_planned_and_short():
+    """All runs of the preset, each once; a configuration differs in seed and level alone; shortened, only epochs change."""
+    configurations = paper.planned()
+    runs = [run for same in configurations.values() for run in same]
+    everything = {run for known in EXPERIMENTS.values() for run in known.plan(known.data[0], "paper")}
+    assert len(runs) == len(everything) and set(runs) == everything
+    for same in configurations.values():
+        assert len({paper.epochs_of(run) for run in same}) == 1
+        short = paper.shortened(same[0], 2)
+        assert paper.epochs_of(short) in (0, 2) and paper.configuration(short) == paper.configuration(same[0])
+
+
+def test_cost_of_a_configuration(tmp_path, monkeypatch):
+    """Two lengths tell an epoch from the rest: 3 s and 7 s at one and three epochs are 2 s an epoch and 1 s more."""
+    (run,) = [run for run in timing_alone("digits", "smoke") if run.arm == "no_delays" and run.variant == "norm"]
+    seconds = {1: 3.0, 3: 7.0}
+    timed = lambda runs, *_, **__: [Outcome("k", {}, None, {"seconds": seconds[runs[0].epochs]})]  # noqa: E731
+    monkeypatch.setattr(paper, "run_all", timed)
+    monkeypatch.setattr(paper, "epochs_of", lambda run: 1000)
+    found = paper.measure([run, run], Job(), tmp_path)
+    assert (found["epoch_s"], found["rest_s"]) == (2.0, 1.0)
+    assert found["hours"] == round(2 * 2001 / 3600, 2)

@@ -116,6 +116,8 @@ def test_largest_preset_and_test_voices_count():
         assert verdict(A_OVER_B, replace(good, **other))[0] == "not tested"
     validation = [row | {"part": "validation"} for row in good.rows]
     assert verdict(A_OVER_B, table(validation))[0] == "not tested"
+    claim = Claim("X", "a claim", "E", "many", ["digits"], [A_OVER_B])
+    assert judge([claim], [table(validation)], part="validation")[0].verdict == "reproduced"
 
 
 def test_a_claim_is_as_good_as_its_worst_rule():

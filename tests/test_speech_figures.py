@@ -8,7 +8,6 @@ from lib import figures
 from lib.experiments import plans
 from lib.experiments.arms import COUNT_MLP, KINDS, LABELS
 from lib.experiments.speech import named
-from lib.figures.controls import draw_controls
 from lib.runs import Outcome
 
 
@@ -105,8 +104,42 @@ def test_controls_show_accuracy_and_costs():
          "chance": 0.05, "input_spikes": 100.0, "hidden_rates": [2.0, 1.0], "hidden": [4, 4], "parameters": 50}
         for arm in (COUNT_MLP, *KINDS) for tested in ("clean", "reverse")
     ]  # fmt: skip
-    fig = draw_controls(rows)
+    fig = figures.draw_controls(rows)
     assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == [LABELS[arm] for arm in (COUNT_MLP, *KINDS)]
     spikes, operations, parameters = ([one.get_xdata()[0] for one in ax.lines] for ax in fig.axes[1:])
     assert set(spikes) == {12.0} and set(parameters) == {50} and len(parameters) == len(KINDS)
     assert sorted(set(operations)) == [100 * 4 + 8 * 4 + 4 * 20, 100 * 4 + 8 * 4 + 4 * 20 + 12 * 4]
+
+
+def test_delay_histograms_hold_all_delays():
+    """Left the arms that start below one bin, right the wide ones; in ms, all seeds together; each integrates to 1."""
+    base = {"variant": "norm", "part": "test", "trained": "clean", "tested": "clean"}
+    spans = {"fixed_small": 1.0, "trained_small": 4.0, "fixed_wide": 20.0, "trained_wide": 30.0}
+    rows = [
+        base | {"arm": arm, "seed": seed, "delays": [np.linspace(0, span, 50).tolist(), np.linspace(0, span / 2, 9).tolist()]}
+        for arm, span in spans.items() for seed in (0, 1)
+    ]  # fmt: skip
+    fig = figures.draw_delay_histograms(rows + [base | {"arm": "no_delays", "seed": 0}])
+    for place, arm in enumerate(("trained_small", "trained_wide", "trained_small", "trained_wide")):
+        ax = fig.axes[place]
+        assert LABELS[arm] in ax.get_legend_handles_labels()[1]
+        corners = ax.patches[-1].get_xy()
+        longest = spans[arm] / (1 if place < 2 else 2) * 1400 / 99
+        assert corners[:, 0].max() == pytest.approx(longest)
+        widths = np.diff(np.unique(corners[:, 0]))
+        assert ax.patches[-1].get_xy()[:, 1].max() > 0 and np.allclose(widths, longest / 40)
+
+
+def test_confusion_shows_shares_words_and_voices():
+    """Rows add up to 100 per cent over all seeds, the last column is no answer; a point a word or voice and seed."""
+    base = {"variant": "norm", "part": "test", "trained": "clean", "tested": "clean", "accuracy": 0.5}
+    base |= {"confusion": [[3, 0, 1], [1, 1, 2]], "by_speaker": {"4": [8, 4]}}
+    rows = [base | {"arm": arm, "seed": seed} for arm in ("no_delays", "trained_wide") for seed in (0, 1)]
+    fig = figures.draw_confusion(rows, ["one", "two"])
+    matrix = fig.axes[0].images[0].get_array()
+    np.testing.assert_allclose(matrix, [[75, 0, 25], [25, 25, 50]])
+    assert [text.get_text() for text in fig.axes[0].get_xticklabels()] == ["one", "two", "no answer"]
+    points = [line.get_ydata() for line in fig.axes[2].lines if line.get_marker() not in ("None", "")]
+    assert [list(values) for values in points] == [[75, 75], [25, 25]] * 2
+    voices = [line.get_ydata() for line in fig.axes[3].lines if line.get_marker() not in ("None", "")]
+    assert [list(values) for values in voices] == [[50, 50]] * 2

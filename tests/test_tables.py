@@ -45,12 +45,12 @@ def test_damaged_published_table_is_said(tmp_path, content):
 
 
 def test_runs_of_the_entry_figure():
-    """Every arm on norm at every seed, four on whole; presets differ in size only; settings are the chosen ones."""
+    """Every arm on norm at every seed, four on whole, three on part; presets differ in size only; settings are the chosen ones."""
     for name, size in presets.SPEECH.items():
         planned = plans.timing_alone("digits", name)
         on_norm = [(r.arm, r.seed) for r in planned if r.variant == "norm"]
         assert sorted(on_norm) == sorted((a, s) for a in (arms.COUNT_MLP, *arms.ARMS) for s in size.seeds)
-        assert len(planned) == len(set(planned)) == len(on_norm) + 4 * len(size.whole_seeds)
+        assert len(planned) == len(set(planned)) == len(on_norm) + (4 + 3) * len(size.whole_seeds)
         assert all(r.settings == arms.chosen_settings()[r.arm] for r in planned)
         assert {(r.epochs, r.samples, r.hidden) for r in planned} == {(size.epochs, size.samples, size.hidden)}
 
@@ -76,6 +76,21 @@ def test_rows_of_a_speech_run():
         assert select([row], variant="norm", arm="fixed_wide", seed=3, part="test", trained="clean") == [row]
     assert {row["chance"] for row in good} == {1 / 20} and {row["parameters"] for row in good} == {7}
     assert good[0].keys() - bad[0].keys() == {"hidden_rates"}
+
+
+def test_runs_of_the_controls():
+    """Every kind of network on norm, tested on everything; the paper's neurons relocated too, where the preset says so."""
+    for name, size in presets.SPEECH.items():
+        planned = plans.controls("digits", name)
+        clean = [(r.arm, r.seed) for r in planned if r.train_perturbation is None]
+        expected = [(a, s) for a in (arms.COUNT_MLP, *arms.ARMS) for s in size.seeds]
+        expected += [(a, s) for a in arms.CONTROLS for s in size.whole_seeds]
+        assert sorted(clean) == sorted(expected) and {r.variant for r in planned} == {"norm"}
+        moved = [(r.arm, r.train_perturbation.level, r.seed) for r in planned if r.train_perturbation]
+        assert sorted(moved) == sorted(
+            (a, f, s) for a in ("srm_no_delays", "srm_trained") for f in size.srm_fractions for s in size.whole_seeds
+        )
+        assert all(r.settings == arms.chosen_settings()[r.arm] for r in planned)
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
@@ -113,7 +128,7 @@ def test_an_experiment_is_computed_then_stored_then_published(toy, capsys):
     assert published() == [table]
     said = capsys.readouterr().out.splitlines()
     assert f"{tables.PUBLISHED / 'toy.json.gz'}: digits, quick" in said
-    assert any(line.startswith("left out: timing_alone: 25 of 25 runs are not in the store") for line in said)
+    assert any(line.startswith("left out: timing_alone: 28 of 28 runs are not in the store") for line in said)
 
 
 def test_published_results_are_no_cache(toy, tmp_path, monkeypatch):

@@ -275,7 +275,7 @@ def test_audit_finds_a_leak_and_passes_norm(opened):
 
 def test_every_arm_has_the_same_budget():
     """Each arm is given TRIALS different settings of its own grid (all, where the grid is smaller)."""
-    for arm in (COUNT_MLP, *arms.ARMS):
+    for arm in (COUNT_MLP, *arms.KINDS):
         drawn = tune.trials(arm)
         assert len(set(drawn)) == len(drawn) == min(tune.TRIALS, len(tune.grid(arm)))
         assert set(drawn) <= set(tune.grid(arm)) and drawn == tune.trials(arm)
@@ -291,4 +291,4 @@ def test_committed_settings_are_the_winners_of_the_committed_trials():
         assert {**stored["chosen"][arm], "validation": best["validation"]} == best
         settings = [arms.settings_type(arm)(**{k: v for k, v in row.items() if k != "validation"}) for row in rows]
         assert settings == tune.trials(arm)
-    assert set(stored["chosen"]) == {COUNT_MLP, *arms.ARMS}
+    assert set(stored["chosen"]) == {COUNT_MLP, *arms.KINDS}

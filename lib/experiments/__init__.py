@@ -5,6 +5,7 @@
 | `timing_alone` | can speech be read from timing alone; what do delays, and training them, add? |
 | `relocation` | what is left of rate, and of timing, when a share f of the spikes is relocated (E4), and reversed (E6)? |
 | `robustness` | what do jitter, shifted neurons and lost spikes cost (E5), what does training on reversed speech change (E6)? |
+| `controls` | is it the learning of delays, the delays, or the memory; and does the paper's own neuron agree? |
 | `isi` | are inter-spike intervals learnt, and do delays help (E1)? |
 | `polychrony` | are lags across units learnt, and from which lag on do delays help (E1, E2)? |
 | `coincidence` | are coincidences learnt, and do delays help (E3)? |
@@ -23,7 +24,7 @@ from ..tables import Table, provenance_of
 from . import plans, synthetic_plans
 from .presets import PRESETS, size_of
 
-__all__ = ["EXPERIMENTS", "PRESETS", "Experiment", "compute", "stored"]
+__all__ = ["EXPERIMENTS", "PRESETS", "Experiment", "compute", "finished", "stored"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ EXPERIMENTS = {
     "timing_alone": Experiment(speech_data.DATA_SETS, plans.timing_alone, plans.speech_rows),
     "relocation": Experiment(speech_data.DATA_SETS, plans.relocation, plans.speech_rows),
     "robustness": Experiment(speech_data.DATA_SETS, plans.robustness, plans.speech_rows),
+    "controls": Experiment(speech_data.DATA_SETS, plans.controls, plans.speech_rows),
     "isi": Experiment(("isi",), synthetic_plans.isi, synthetic_plans.rows),
     "polychrony": Experiment(("polychrony",), synthetic_plans.polychrony, synthetic_plans.rows),
     "coincidence": Experiment(("coincidence",), synthetic_plans.coincidence, synthetic_plans.rows),
@@ -98,6 +100,21 @@ def stored(name: str, data: str, preset: str, data_dir: str | None = None) -> Ta
         command = f"python -m lib run {name} --data {data} --preset {preset}"
         raise InputError(f"{name}: {missing} of {len(runs)} runs are not in the store; compute them with `{command}`")
     return _table(name, data, preset, runs, data_dir, outcomes)
+
+
+def finished(preset: str, data_dir: str | None = None) -> tuple[list[Table], list[str]]:
+    """The tables of all experiments on all data sets whose runs are in the store.
+
+    Returns:
+        The tables, and one line for each experiment that is not finished.
+    """
+    tables, missing = [], []
+    for name, data in [(name, data) for name, known in EXPERIMENTS.items() for data in known.data]:
+        try:
+            tables.append(stored(name, data, preset, data_dir))
+        except InputError as reason:
+            missing.append(str(reason))
+    return tables, missing
 
 
 def _table(

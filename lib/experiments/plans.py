@@ -12,7 +12,7 @@ from .arms import ARMS, CONTROLS, COUNT_MLP, KINDS, chosen_settings
 from .presets import SPEECH, size_of
 from .speech import CLEAN, REVERSED, Perturbation, SpeechRun, named
 
-__all__ = ["relocation", "robustness", "timing_alone"]
+__all__ = ["controls", "relocation", "robustness", "timing_alone"]
 LEVELS = {  # of spikes moved or deleted at test
     "reverse_windows": (50.0, 100.0, 200.0, 400.0),  # ms
     "relocate": (0.2, 0.3, 0.4, 0.6, 0.8, 1.0),
@@ -31,11 +31,12 @@ DETAILS = ("input_spikes", "hidden_rates", "confusion", "by_speaker")
 
 
 def timing_alone(data: str, preset: str) -> list[SpeechRun]:
-    """The runs of the entry figure: every arm on norm, and four of them on whole."""
+    """The runs of the entry figure: every arm on norm, four of them on whole, and three on part."""
     size = size_of(preset, SPEECH)
-    on_norm = [_run(data, preset, "norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)]
-    whole_arms = (COUNT_MLP, "no_delays", "fixed_wide", "trained_wide")
-    return on_norm + [_run(data, preset, "whole", arm, seed) for seed in size.whole_seeds for arm in whole_arms]
+    places = [("norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)]
+    for variant, arms in (("whole", (COUNT_MLP, "no_delays", "fixed_wide", "trained_wide")), ("part", (COUNT_MLP, *COMPARED))):
+        places += [(variant, arm, seed) for seed in size.whole_seeds for arm in arms]
+    return [_run(data, preset, *place) for place in places]
 
 
 def relocation(data: str, preset: str) -> list[SpeechRun]:
@@ -63,11 +64,12 @@ def robustness(data: str, preset: str) -> list[SpeechRun]:
 
 
 def controls(data: str, preset: str) -> list[SpeechRun]:
-    """Norm without perturbation: every kind of network."""
+    """Every kind of network on norm, trained clean; the paper's neurons also with spikes relocated."""
     size = size_of(preset, SPEECH)
-    return [_run(data, preset, "norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)] + [
-        _run(data, preset, "norm", arm, seed) for seed in size.whole_seeds for arm in CONTROLS
-    ]
+    runs = [_run(data, preset, "norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)]
+    runs += [_run(data, preset, "norm", arm, seed) for seed in size.whole_seeds for arm in CONTROLS]
+    paper_s = [(arm, Perturbation("relocate", f)) for arm in CONTROLS if CONTROLS[arm].srm for f in size.srm_fractions]
+    return runs + [_run(data, preset, "norm", arm, seed, change) for arm, change in paper_s for seed in size.whole_seeds]
 
 
 def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Perturbation | None = CLEAN) -> SpeechRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ..experiments.arms import COUNT_MLP, KINDS, LABELS
 from ..scores import synaptic_operations
@@ -32,19 +33,21 @@ def draw_controls(rows: list[dict]) -> Figure:
         if arm == COUNT_MLP:
             continue
         alive = [row for row in clean if row["accuracy"] is not None]
-        costs = [_costs(row) for row in alive]
-        for ax, values in zip(axes[1:], np.array(costs).reshape(len(alive), 3).T, strict=True):
+        prices = [costs(row) for row in alive]
+        for ax, values in zip(axes[1:], np.array(prices).reshape(len(alive), 3).T, strict=True):
             ax.plot(values, [place] * len(values), marker, color=colour, ms=4)
     chance = next((row["chance"] for row in rows if row["chance"]), 0.0)
     axes[0].axvline(100 * chance, color="grey", ls=":", lw=1, zorder=0)
     axes[0].set_yticks(range(len(arms)), [LABELS[arm] for arm in arms])
     axes[0].set(xlabel="balanced accuracy (%)\nopen: backwards, dotted: chance", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
     for ax, label in zip(axes[1:], ("hidden spikes\na sample", "synaptic operations\na sample", "trained\nparameters"), strict=True):
-        ax.set(xlabel=label, xscale="log")
+        ax.set(xlabel=label, xlim=(0, None))
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     return fig
 
 
-def _costs(row: dict) -> tuple[float, float, float]:
+def costs(row: dict) -> tuple[float, float, float]:
     """Hidden spikes and synaptic operations of a sample, and trained parameters."""
     spikes = sum(rate * n for rate, n in zip(row["hidden_rates"], row["hidden"], strict=True))
     recurrent = KINDS[row["arm"]].recurrent

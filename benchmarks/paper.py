@@ -31,8 +31,8 @@ def configuration(run: SpeechRun | SyntheticRun) -> tuple[str, ...]:
     if isinstance(run, SpeechRun):
         return run.data, run.variant, run.arm, run.train_perturbation.name if run.train_perturbation else "clean"
     task, hidden = run.task, run.network.hidden if run.network else 0
-    kind = " ".join(str(getattr(task, name, "")) for name in ("code", "design", "lag_ms")).strip()
-    return type(task).__name__, kind, run.arm, f"{hidden} hidden"
+    kind = " ".join(str(getattr(task, name, "")) for name in ("code", "design", "duration_ms")).strip()
+    return type(task).__name__, kind, run.arm, f"{hidden} hidden, {epochs_of(run)} epochs"
 
 
 def planned() -> dict[tuple[str, ...], list]:

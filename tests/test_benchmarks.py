@@ -218,7 +218,7 @@ def test_every_configuration_of_the_paper_tier_is_planned_and_short():
     for same in configurations.values():
         assert len({paper.epochs_of(run) for run in same}) == 1
         short = paper.shortened(same[0], 2)
-        assert paper.epochs_of(short) in (0, 2) and paper.configuration(short) == paper.configuration(same[0])
+        assert paper.epochs_of(short) in (0, 2) and paper.configuration(short)[:3] == paper.configuration(same[0])[:3]
 
 
 def test_cost_of_a_configuration(tmp_path, monkeypatch):

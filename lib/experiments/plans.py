@@ -1,6 +1,7 @@
 """Which runs make an experiment, and the table that their outcomes make.
 
-A network that is trained on clean samples is always scored on all of `TESTS`, so that no two experiments train it anew.
+A network that is trained on clean samples is always scored on all of `TESTS`, so that no two experiments train it anew;
+one that a single experiment trains, on reversed samples alone.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ def controls(data: str, preset: str) -> list[SpeechRun]:
 
 
 def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Perturbation | None = CLEAN) -> SpeechRun:
-    """An arm with its tuned settings; trained on clean samples it is tested on everything."""
+    """An arm with its tuned settings; trained on clean samples it is tested on all that any experiment asks for."""
     size, settings = size_of(preset, SPEECH), chosen_settings()
     run = SpeechRun(data, variant, arm, seed, settings[arm], size.epochs, size.samples, size.hidden, change, TESTS)
-    if arm == COUNT_MLP:
+    if arm == COUNT_MLP or (arm in CONTROLS and change is CLEAN):
         return replace(run, test_perturbations=(REVERSED,))
     if change is CLEAN:
         return replace(run, test_perturbations=TESTS + INSIDE)

@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     site = commands.add_parser("site", help="write the notebooks, figures and claims as web pages, from stored outputs")
     site.add_argument("--output", help="folder (default build/site)")
 
+    explorer = commands.add_parser("explorer", help="write the explorer of two trained networks as one web page")
+    explorer.add_argument("output", metavar="OUT.html")
+
     provenance = commands.add_parser("provenance", help="show where a figure's numbers come from")
     provenance.add_argument("file", metavar="FILE", help="a figure: .png, .svg or .json")
 
@@ -194,6 +197,12 @@ def _site(args: argparse.Namespace) -> None:
     print(build(args.output))
 
 
+def _explorer(args: argparse.Namespace) -> None:
+    from .explorer.page import export
+
+    print(export(args.output))
+
+
 def _provenance(args: argparse.Namespace) -> None:
     import json
 
@@ -273,6 +282,7 @@ COMMANDS = {
     "figures": _figures,
     "claims": _claims,
     "site": _site,
+    "explorer": _explorer,
     "provenance": _provenance,
     "clean": _clean,
     "data": _data,

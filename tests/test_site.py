@@ -18,6 +18,7 @@ from lib.__main__ import main
 from lib.errors import InputError
 from lib.notebooks import FOLDER
 from lib.site import build
+from lib.site.documents import ALONE
 from lib.site.markdown import mathml, plain, render
 from lib.site.notebook import NOT_RUN, notebook_page
 
@@ -52,10 +53,11 @@ def site(tmp_path_factory) -> dict[str, Elements]:
 
 def test_every_notebook_is_a_page_that_all_pages_link_to(site):
     """Whatever notebooks there are, and the claims, figures and glossary."""
-    expected = {f"{path.stem}.html" for path in FOLDER.glob("[0-9][0-9]_*.ipynb")} | {"claims.html", "figures.html", "index.html"}
+    expected = {f"{path.stem}.html" for path in FOLDER.glob("[0-9][0-9]_*.ipynb")}
+    expected |= {"claims.html", "explorer.html", "figures.html", "index.html"}
     assert expected <= {path.name for path in site}
     for path, page in site.items():
-        assert expected <= set(page.links), path.name
+        assert expected <= set(page.links) or path.name == ALONE, path.name
 
 
 def test_no_link_leads_nowhere(site):

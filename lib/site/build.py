@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 
 from ..errors import InputError
+from ..explorer import page as explorer
 from ..files import write_atomically
 from ..notebooks import ordered
 from ..provenance import ROOT, commit
@@ -66,11 +67,16 @@ def _write(folder: Path, root: Path) -> None:
     links = Links(root, ordered([], root / "notebooks"))
     notebooks = [notebook_page(path, links.of(path)) for path in links.notebooks]
     readme = root / "README.md"
-    others = [documents.claims_page(readme, links.of(readme)), documents.figures_page(root / "figures")]
+    others = [
+        documents.explorer_page(explorer.fragment()),
+        documents.claims_page(readme, links.of(readme)),
+        documents.figures_page(root / "figures"),
+    ]
+    explorer.export(folder / documents.ALONE)
     for name, (file, title) in documents.TEXTS.items():
         if (root / name).exists():
             others.append(documents.text_page(root / name, file, title, links.of(root / name)))
-    start = documents.start_page(readme, links.of(readme), "")
+    start = documents.start_page(readme, links.of(readme))
     pages = [start, *notebooks, *others]
     template = _template()
     for place, page in enumerate(pages):

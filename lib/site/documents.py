@@ -21,6 +21,11 @@ TEXTS = {
     "EXTEND.md": ("extend.html", "Extend it"),
     "CONTRIBUTING.md": ("contributing.html", "Contributing"),
 }
+EXPLORER, ALONE = "explorer.html", "timing-alone-explorer.html"
+TO_EXPLORER = (
+    f'<p class="note"><a href="{EXPLORER}"><strong>Try it in your browser</strong></a>: hear a word, move its spikes, play it '
+    "backwards, and watch a network with delays and one without.</p>"
+)
 SEEN, CLAIMS = "What you will see", "The paper's claims"  # sections of the README
 
 
@@ -30,13 +35,12 @@ def sections_of(text: str) -> dict[str, str]:
     return {"": pieces[0]} | {title: body for title, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
-def start_page(readme: Path, resolve: Resolve, explorer: str) -> Page:
+def start_page(readme: Path, resolve: Resolve) -> Page:
     """The README as a start page: the notebooks before how to run them, and the claims on a page of their own.
 
     Args:
         readme: the project's.
         resolve: where its links lead.
-        explorer: HTML that leads to the explorer, put below the first figure.
 
     Raises:
         InputError: the README lacks a section that is moved.
@@ -47,7 +51,14 @@ def start_page(readme: Path, resolve: Resolve, explorer: str) -> Page:
         raise InputError(f"{readme}: no section {missing[0]!r}; name it so, or change lib/site/documents.py")
     order = [SEEN, *(title for title in sections if title not in ("", SEEN, CLAIMS))]
     rest = "".join(f"## {title}\n{sections[title]}" for title in order)
-    return Page("index.html", "Beyond Rate Coding", render(sections[""], resolve) + explorer + render(rest, resolve))
+    return Page("index.html", "Beyond Rate Coding", render(sections[""], resolve) + TO_EXPLORER + render(rest, resolve))
+
+
+def explorer_page(fragment: str) -> Page:
+    """The explorer inside the site, with a link to the same as one file."""
+    about = "Pick a word, move its spikes, and watch two networks answer."
+    alone = f'<p>The same as <a href="{ALONE}" download>one file</a>, to keep or to pass on: it needs nothing else.</p>'
+    return Page(EXPLORER, "Explorer", f"<h1>Explorer</h1>\n{fragment}\n{alone}", about=about)
 
 
 def claims_page(readme: Path, resolve: Resolve) -> Page:

@@ -109,7 +109,7 @@ def read(path: Path) -> Outcome | None:
         if stored["checksum"] != checksum([stored["result"], stored["failed"]]):
             raise ValueError("checksum")
         return Outcome(path.stem, stored["result"], stored["failed"], stored["about"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         warnings.warn(f"{path}: damaged, computing it again", stacklevel=2)
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,5 +101,5 @@ def published(folder: Path | None = None) -> list[Table]:
 def _read(path: Path) -> list[Table]:
     try:
         return [Table(**fields) for fields in json.loads(gzip.decompress(path.read_bytes()))]
-    except (OSError, EOFError, ValueError, TypeError):
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, RecursionError):
         raise InputError(f"{path}: damaged; restore it with `git checkout -- {path.name}` in its folder") from None

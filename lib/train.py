@@ -10,7 +10,6 @@ import copy
 import hashlib
 import io
 import json
-import pickle
 import time
 import warnings
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 
 from .data.events import Binned, Events
-from .errors import RunFailed
+from .errors import InputError, RunFailed
 from .event_network import EventNetwork, EventNetworkConfig
 from .files import write_atomically
 from .kernels.spikes import SpikeList
@@ -147,20 +146,39 @@ class Progress:
         content = io.BytesIO()
         torch.save(state | {"order": json.dumps(self.order.bit_generator.state)}, content)
         with write_atomically(path) as temporary:
-            temporary.write_bytes(content.getvalue())
+            temporary.write_bytes(seal(content.getvalue()))
 
     def load(self, path: Path, device: str) -> None:
-        """Go back to what was saved; a file that cannot be read is said and left aside."""
-        try:
-            state = torch.load(path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        """Go back to what was saved; a damaged file is said and left aside.
+
+        Raises:
+            InputError: it is whole, but of something else.
+        """
+        content = unseal(path.read_bytes())
+        if content is None:
             warnings.warn(f"{path}: damaged checkpoint, training starts anew", stacklevel=3)
             return
-        for name in ("network", "optimiser", "schedule"):
-            getattr(self, name).load_state_dict(state[name])
-        for name in ("loss", "accuracy", "best", "best_epoch", "best_state"):
-            setattr(self, name, state[name])
-        self.order.bit_generator.state = json.loads(state["order"])
+        try:
+            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            for name in ("network", "optimiser", "schedule"):
+                getattr(self, name).load_state_dict(state[name])
+            for name in ("loss", "accuracy", "best", "best_epoch", "best_state"):
+                setattr(self, name, state[name])
+            self.order.bit_generator.state = json.loads(state["order"])
+        except Exception as error:  # there is no end to what a file of another hand can be
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+            raise InputError(f"{path}: no checkpoint of this training ({reason}); delete it") from None
+
+
+def seal(content: bytes) -> bytes:
+    """A line with the SHA-256 of the content, and the content."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def unseal(sealed: bytes) -> bytes | None:
+    """The content, if not a byte has changed."""
+    content = sealed[len(seal(b"")) :]
+    return content if sealed == seal(content) else None
 
 
 def weights_checksum(network: torch.nn.Module) -> str:

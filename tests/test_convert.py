@@ -30,6 +30,7 @@ BAD = {
     "silent": lambda path: soundfile.write(path, np.zeros(4000), 16_000),
     "empty": lambda path: soundfile.write(path, np.zeros(0), 16_000),
     "mix it down to mono": lambda path: soundfile.write(path, np.ones((4000, 2)) * 0.1, 16_000),
+    "more than 60 s": lambda path: soundfile.write(path, np.ones(7000), 100),
     "not a sound file": lambda path: path.write_text("<html>404</html>"),
     "not finite": lambda path: soundfile.write(path, np.array([0.0, np.nan, 0.5] * 100), 16_000, subtype="FLOAT"),
     "no such file": lambda path: None,

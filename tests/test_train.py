@@ -1,5 +1,6 @@
 """Training: repeatable, learns what can be learnt, keeps its best epoch, and never sees the test voices."""
 
+import io
 import subprocess
 import sys
 import warnings
@@ -133,6 +134,11 @@ def checkpointed(path, epochs, stop=None):
     return train.train(CONFIG, TrainingConfig(epochs, 32, lr=1e-2), samples, order_task(1), seed=0, checkpoint=path)
 
 
+def loaded(path):
+    """What a checkpoint holds: tensors and numbers, no code."""
+    return torch.load(io.BytesIO(train.unseal(path.read_bytes())), weights_only=True)
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5])
 def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, stop):
     """Weights, curves and best epoch equal those without an interruption, wherever it came; no code is in the file."""
@@ -141,7 +147,7 @@ def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, st
     path = tmp_path / "run.checkpoint"
     with pytest.raises(KeyboardInterrupt):
         checkpointed(path, 6, stop)
-    assert len(torch.load(path, weights_only=True)["loss"]) == stop
+    assert len(loaded(path)["loss"]) == stop
     again = checkpointed(path, 6)
     assert train.weights_checksum(again.network) == train.weights_checksum(whole.network)
     assert (again.loss, again.validation_accuracy) == (whole.loss, whole.validation_accuracy)
@@ -153,7 +159,7 @@ def test_speech_runs_leave_checkpoints(opened, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
     job = Job(checkpoint=tmp_path / "run.checkpoint")
     first = fit(RUN, job)
-    assert torch.load(job.checkpoint, weights_only=True)["loss"] == first.loss
+    assert loaded(job.checkpoint)["loss"] == first.loss
     longer = fit(RUN, job)  # it was at its end
     assert train.weights_checksum(longer.network) == train.weights_checksum(first.network)
 

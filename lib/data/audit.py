@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ..errors import InputError
 from ..scores import balanced_accuracy
-from . import speech
+from . import speech, trial
 from .events import BIN_WIDTH_PAPER, Binned, bin_events, join, read_shd_chunks
 from .variants import make_variant
 
@@ -153,6 +153,7 @@ def audit_file(path: str | Path, bin_width: float = BIN_WIDTH_PAPER) -> list[dic
     Raises:
         InputError: as `read_shd`, or there are not two voices that share two classes.
     """
+    trial.check(path)
     data, collisions = sampled(path, bin_width)
     voices = np.unique(data.speakers)
     if len(voices) < 2:

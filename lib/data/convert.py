@@ -10,6 +10,7 @@ from ..errors import InputError
 from .cochlea import sound_to_spikes
 from .events import Events, write_shd
 
+LONGEST = 60  # s: the inner ear takes about 50 MB for each second of sound
 
 def convert(recording: str | Path, output: str | Path, seed: int = 0) -> Events:
     """Send a recording through the cochlea and write its spikes in SHD's layout (one sample, label 0, speaker 0).
@@ -23,14 +24,18 @@ def convert(recording: str | Path, output: str | Path, seed: int = 0) -> Events:
         The spikes as they were written.
 
     Raises:
-        InputError: no such file, no sound file, stereo, empty, silent or not finite.
+        InputError: no such file, no sound file, stereo, empty, silent, not finite, or longer than `LONGEST`.
     """
     recording = Path(recording)
     if not recording.exists():
         raise InputError(f"{recording}: no such file; check the path")
     try:
-        sound, sample_rate = soundfile.read(recording)
-    except soundfile.SoundFileError as error:
+        with soundfile.SoundFile(recording) as file:
+            seconds, sample_rate = file.frames / file.samplerate, file.samplerate
+            if seconds > LONGEST:
+                raise InputError(f"{recording}: it lasts {seconds:.0f} s, more than {LONGEST} s; cut it into pieces")
+            sound = file.read()
+    except (soundfile.SoundFileError, MemoryError) as error:
         raise InputError(f"{recording}: not a sound file ({error}); give a mono wav or flac") from None
     try:
         times, units = sound_to_spikes(sound, sample_rate, seed)

@@ -268,8 +268,10 @@ def read_shd_chunks(path: str | Path, samples: int = CHUNK) -> Iterator[Events]:
                 raise InputError(f"{path}: times, units, labels and speakers have different lengths; {REMEDY}")
             for first in range(0, max(len(columns[0]), 1), samples):
                 yield _checked(path, first, *(column[first : first + samples] for column in columns), keys, int(n_units))
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0][:120]
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(f"{path}: not a whole HDF5 file ({reason}); {REMEDY}") from None
 
 

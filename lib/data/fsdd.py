@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import joblib
@@ -70,7 +72,7 @@ def _read_zip(path: Path, expected: dict[str, str]) -> dict[str, bytes]:
             if any(info.file_size > 10_000_000 for info in members):
                 raise InputError(f"{path}: it holds recordings of over 10 MB; get it from {SOURCE}")
             return {Path(info.filename).name: archive.read(info) for info in members}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{path}: damaged zip ({error}); get it from {SOURCE}") from None
 
 

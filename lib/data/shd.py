@@ -6,6 +6,7 @@ kept only if its MD5 is the published one.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -22,6 +23,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of, write_atomically
+from . import trial
 from .events import Events, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
@@ -98,8 +100,8 @@ def find(name: str, folder: Path) -> Path:
             if not h5py.is_hdf5(temporary):
                 raise RuntimeError("it holds no HDF5 file")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno:  # above all, a full disk: the archive may be good
-            raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # above all, a full disk: the archive
+            raise  # may be good; EINVAL: it told to read where nothing is
         raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
     return path
 
@@ -125,12 +127,13 @@ def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, 
     """Fetch the files of "shd" or "ssc" that `folder` lacks; mirrors are tried in order.
 
     Raises:
-        InputError: no mirror gives a file with the right MD5 (truncated, altered, a web page); nothing bad is kept.
+        InputError: no mirror gives a file with the right MD5 (truncated, altered, a web page), nothing bad is kept; or a
+            file that is there is so damaged that the HDF5 library fails on it.
     """
     for name in dict.fromkeys(FILES[data].values()):
         if not any((Path(folder) / f"{name}{suffix}").exists() for suffix in ("", ".zip", ".gz")):
             _fetch(f"{name}.zip", Path(folder), mirrors, md5)
-        find(name, Path(folder))
+        trial.check(find(name, Path(folder)))
 
 
 def _fetch(name: str, folder: Path, mirrors: tuple[str, ...], md5: dict[str, str]) -> None:

@@ -1,10 +1,11 @@
-"""Files that are never half-written, and their checksums."""
+"""Files that are never half-written, and their checksums: none is trusted that has changed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,3 +43,24 @@ def sha256_of(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes, read in pieces."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def note_checksum(path: Path) -> None:
+    """Put the SHA-256 of a file that is kept for later beside it, as `sha256sum` writes it."""
+    with write_atomically(_note_of(path)) as temporary:
+        temporary.write_text(f"{sha256_of(path)}  {path.name}\n")
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file is there, and as it was when its checksum was noted; if none was, it is taken as it is."""
+    if not path.exists():
+        return False
+    note = _note_of(path)
+    if note.exists() and note.read_text().split()[:1] != [sha256_of(path)]:
+        warnings.warn(f"{path}: damaged, it has to be made again", stacklevel=2)
+        return False
+    return True
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

@@ -98,7 +98,7 @@ def train(
     n_steps = -(-len(samples(0)) // config.batch) * config.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], n_steps)
     progress = Progress(network, optimiser, schedule, np.random.default_rng([seed, 1]))
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None:
         progress.load(checkpoint, device)
     saved = time.monotonic()
     for epoch in range(len(progress.loss), config.epochs):
@@ -149,12 +149,15 @@ class Progress:
             temporary.write_bytes(seal(content.getvalue()))
 
     def load(self, path: Path, device: str) -> None:
-        """Go back to what was saved; a damaged file is said and left aside.
+        """Go back to what was saved, if anything was; a damaged file is said and left aside.
 
         Raises:
             InputError: it is whole, but of something else.
         """
-        content = unseal(path.read_bytes())
+        try:
+            content = unseal(path.read_bytes())
+        except FileNotFoundError:  # never there, or just removed by another process that has finished this run
+            return
         if content is None:
             warnings.warn(f"{path}: damaged checkpoint, training starts anew", stacklevel=3)
             return

@@ -40,7 +40,8 @@ A_OVER_B = Rule("accuracy", {"variant": "norm", "arm": "a"}, {"variant": "norm",
 
 
 @pytest.mark.parametrize(
-    ("a", "word"), [(0.55, "reproduced"), (0.501, "reproduced"), (0.45, "weaker"), (0.25, "opposite")]
+    ("a", "word"),
+    [(0.55, "reproduced"), (0.501, "reproduced"), (0.45, "weaker"), (0.395, "opposite"), (0.25, "opposite")],
 )
 def test_a_difference_is_judged_by_size_and_interval(a, word):
     """b is at 40 %, pairs differ by the same in all seeds: at least 10 points, fewer, below zero."""
@@ -58,12 +59,27 @@ def test_a_difference_inside_its_interval_is_not_reproduced():
 
 
 @pytest.mark.parametrize(
-    ("a", "word"), [(0.401, "reproduced"), (0.415, "not reproduced"), (0.5, "opposite"), (0.3, "opposite")]
-)
+    ("a", "word"),
+    [
+        (0.401, "reproduced"), (0.412, "reproduced"), (0.413, "not reproduced"), (0.415, "not reproduced"),
+        (0.5, "opposite"), (0.3, "opposite"),
+    ],
+)  # fmt: skip
 def test_no_difference_is_judged_by_equivalence(a, word):
-    """Band of 2 points, seeds differ by about 1: surely inside; perhaps; surely outside, either side."""
+    """Band of 2 points, seeds differ by about 1: inside with p < 0.05 (at 1.2 points p is 0.043, at 1.3 0.059); perhaps;
+    surely outside, either side."""
     rule = Rule("over_chance", {"variant": "norm", "arm": "a"}, within=[33, 37])
     assert verdict(rule, table(rows("a", a)))[0] == word
+
+
+def test_on_the_edge_nothing_is_claimed():
+    """All seeds exactly at a bound of the band, or without any difference: neither reproduced nor opposite."""
+    half = [row | {"accuracy": 0.5} for row in rows("a", 0.5)]
+    for band in ([50, 60], [40, 50]):
+        rule = Rule("accuracy", {"variant": "norm", "arm": "a"}, within=band)
+        assert verdict(rule, table(half)) == ("not reproduced", "50.0 [50.0, 50.0]")
+    same = [row | {"arm": "b"} for row in half]
+    assert verdict(A_OVER_B, table(half, same)) == ("not reproduced", "0.0 [0.0, 0.0]")
 
 
 def test_few_seeds_have_no_verdict():
@@ -202,9 +218,10 @@ def test_writing_the_readme_changes_the_table_only(tmp_path, monkeypatch, capsys
     assert command_line.main(["claims", "--write-readme"]) == 0
     printed = capsys.readouterr().out
     assert readme.read_text() == f"before\n{claims.START}\n{printed}{claims.END}\nafter\n"
-    readme.write_text("no marks")
-    assert command_line.main(["claims", "--write-readme"]) == 2
-    assert "marks of the claims table are not there" in capsys.readouterr().err and readme.read_text() == "no marks"
+    for text in ("no marks", f"only {claims.START}", f"only {claims.END}"):
+        readme.write_text(text)
+        assert command_line.main(["claims", "--write-readme"]) == 2
+        assert "marks of the claims table are not there" in capsys.readouterr().err and readme.read_text() == text
 
 
 @pytest.mark.parametrize(
@@ -215,6 +232,10 @@ def test_writing_the_readme_changes_the_table_only(tmp_path, monkeypatch, capsys
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [], colour: red}",
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: speed, of: {}, need: 1}]}",
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: {}}]}",
+        "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: 5, need: 1}]}",
+        "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: {}, within: [1]}]}",
+        "- {id: F1, claim: a, figure: 7, paper: c, data: [], rules: []}",
+        "- {id: F1, claim: a, figure: b, paper: c, data: 5, rules: []}",
     ],
 )
 def test_damaged_claims_are_said(tmp_path: Path, text):

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy import ToyRun
@@ -114,6 +115,47 @@ def test_what_is_stored(tmp_path):
     assert stored["about"].keys() == {"seconds", "peak_mb", "device", "threads", "versions", "commit"}
     assert stored["about"]["device"] == "cpu" and stored["about"]["peak_mb"] > 50
     assert stored["checksum"] == checksum([stored["result"], None])
+
+
+def test_time_and_memory_are_those_of_the_run(tmp_path, monkeypatch):
+    """Seconds to the hundredth, megabytes of the process at its peak."""
+    clock = iter((10.0, 11.2345))
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(runs.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2048 * 1024 + 5))
+    about = runs._compute(tmp_path / "a.json", replace(ONE, outcome="failed"), Job()).about
+    assert (about["seconds"], about["peak_mb"]) == (1.23, 2048)
+
+
+@pytest.mark.parametrize(
+    ("device", "jobs", "processes"), [("cpu", 2, 2), ("cpu", 9, 3), ("cpu", None, min(3, os.cpu_count() or 1)), ("cuda", 9, 1)]
+)
+def test_how_runs_are_handed_out(tmp_path, monkeypatch, capsys, device, jobs, processes):
+    """As many processes as asked for, or one a core, but no more than runs; on a GPU one. A run is a task of its own,
+    so that none waits for another, and counts once in the progress."""
+    called = []
+
+    def parallel(n_jobs, **how):
+        called.append((n_jobs, how))
+        return lambda tasks: [runs.Outcome(task[1][0].stem, {}, None, {}) for task in tasks]
+
+    monkeypatch.setattr(runs.joblib, "Parallel", parallel)
+    outcomes = run_all(SWEEP, Job(device=device), jobs=jobs, store=tmp_path)
+    assert [o.key for o in outcomes] == [key_of(run) for run in SWEEP]
+    assert called == [(processes, {"return_as": "generator_unordered", "batch_size": 1})]
+    assert re.match(r"networks: 0/3 runs\nnetworks: 3/3 runs, ", capsys.readouterr().out)
+
+
+def test_devices_are_picked_by_name(monkeypatch):
+    """auto is the GPU where there is one; cuda without one, and unknown names, are refused."""
+    for there in (False, True):
+        monkeypatch.setattr(runs.torch.cuda, "is_available", lambda there=there: there)
+        assert runs.pick_device("auto") == ("cuda" if there else "cpu") and runs.pick_device("cpu") == "cpu"
+        with pytest.raises(InputError, match="'tpu' is not known"):
+            runs.pick_device("tpu")
+    assert runs.pick_device("cuda") == "cuda"
+    monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="no CUDA device here"):
+        runs.pick_device("cuda")
 
 
 def edited(path: Path) -> str:

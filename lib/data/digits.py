@@ -23,6 +23,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
+from ..files import is_intact, note_checksum
 from ..progress import progress
 from .cochlea import sound_to_spikes
 from .espeak import Speaker
@@ -196,8 +197,8 @@ def generate_voice(voice: int, path: Path) -> None:
 def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, Path]:
     """Make the event files of all voices, then one file a part, in SHD's layout.
 
-    One fresh process a voice, `jobs` at a time. A voice that is finished is never made again; an
-    interrupted voice starts over.
+    One fresh process a voice, `jobs` at a time. A voice that is finished is never made again, unless its file has
+    changed since; an interrupted voice starts over.
 
     Args:
         output: folder; default `event_folder()`.
@@ -209,17 +210,20 @@ def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, P
     output = Path(output or event_folder())
     output.mkdir(parents=True, exist_ok=True)
     files = [output / f"voice-{voice:02d}.h5" for voice in range(len(VOICES))]
-    missing = [voice for voice, file in enumerate(files) if not file.exists()]
+    missing = [voice for voice, file in enumerate(files) if not is_intact(file)]
     jobs = jobs or os.cpu_count() or 1
     total = len(missing) * len(CLASSES) * N_REPETITIONS
     with progress(total, "synthetic spoken digits", "utterance") as bar, ThreadPoolExecutor(jobs) as pool:
         lock = threading.Lock()
         list(pool.map(lambda voice: _run_voice(voice, files[voice], bar, lock), missing))
+    for voice in missing:
+        note_checksum(files[voice])
     paths = {}
     for part, voices in voices_of_part().items():
         paths[part] = output / f"digits_{part}.h5"
-        if missing or not paths[part].exists():
+        if missing or not is_intact(paths[part]):
             write_shd(paths[part], concatenate([read_shd(files[voice]) for voice in voices]))
+            note_checksum(paths[part])
     return paths
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
-from ..files import sha256_of
+from ..files import is_intact, note_checksum, sha256_of
 from ..progress import progress
 from .digits import ENGLISH
 from .digits import VERSION as ENCODER_VERSION
@@ -83,8 +83,8 @@ def _some(names: list[str]) -> str:
 def fsdd_events(path: str | Path, cache: Path, jobs: int = -1, manifest: Path = MANIFEST) -> Events:
     """Spikes of all recordings, in the order of speaker, digit, index.
 
-    Made once and kept in `cache`, one file a speaker, so that an interrupted call goes on with the next speaker. With
-    all files there, the recordings are not opened again.
+    Made once and kept in `cache`, one file a speaker, so that an interrupted call goes on with the next speaker; a file
+    that has changed since is made again. With all files there, the recordings are not opened again.
 
     Args:
         path: folder or zip with the recordings.
@@ -97,12 +97,13 @@ def fsdd_events(path: str | Path, cache: Path, jobs: int = -1, manifest: Path = 
     """
     folder = cache / f"fsdd-v{ENCODER_VERSION}-{sha256_of(manifest)[:8]}"
     files = [folder / f"{speaker}.h5" for speaker in SPEAKERS]
-    if not all(file.exists() for file in files):
+    missing = [file for file in files if not is_intact(file)]
+    if missing:
         sounds = read_files(path, manifest)
         with progress(len(sounds), "human speech through the cochlea", "recording") as bar:
             for number, file in enumerate(files):
                 names = sorted((n for n in sounds if _parts(n)[1] == SPEAKERS[number]), key=_parts)
-                if not file.exists():
+                if file in missing:
                     _convert_speaker({name: sounds[name] for name in names}, number, file, jobs, bar)
                 else:
                     bar.update(len(names))
@@ -117,6 +118,7 @@ def _convert_speaker(sounds: dict[str, bytes], speaker: int, file: Path, jobs: i
         bar.update(1)
     labels = [_parts(name)[0] for name in sounds]
     write_shd(file, Events.from_list(trains, labels, [speaker] * len(labels), ENGLISH))
+    note_checksum(file)
 
 
 def _parts(name: str) -> tuple[int, str, int]:

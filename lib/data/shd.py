@@ -23,7 +23,6 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of, write_atomically
-from . import trial
 from .events import Events, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
@@ -127,13 +126,12 @@ def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, 
     """Fetch the files of "shd" or "ssc" that `folder` lacks; mirrors are tried in order.
 
     Raises:
-        InputError: no mirror gives a file with the right MD5 (truncated, altered, a web page), nothing bad is kept; or a
-            file that is there is so damaged that the HDF5 library fails on it.
+        InputError: no mirror gives a file with the right MD5 (truncated, altered, a web page); nothing bad is kept.
     """
     for name in dict.fromkeys(FILES[data].values()):
         if not any((Path(folder) / f"{name}{suffix}").exists() for suffix in ("", ".zip", ".gz")):
             _fetch(f"{name}.zip", Path(folder), mirrors, md5)
-        trial.check(find(name, Path(folder)))
+        find(name, Path(folder))
 
 
 def _fetch(name: str, folder: Path, mirrors: tuple[str, ...], md5: dict[str, str]) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import sha256_of
-from . import fsdd, shd, shipped
+from ..files import is_intact, sha256_of
+from . import fsdd, shd, shipped, trial
 from .events import BIN_WIDTH_PAPER, Binned, Events, bin_events, join, read_shd_chunks
 from .variants import Dropped, MinimumCounts, keep_enough, minimum_counts
 
@@ -42,14 +42,15 @@ def check_names(data: str, data_dir: str | None) -> None:
 
 
 def fetch(data: str, data_dir: str | None) -> None:
-    """Download the event files that `data_dir` lacks (shd, ssc).
+    """Download the event files that `data_dir` lacks (shd, ssc), and try whether they can be read.
 
     Raises:
-        InputError: as `check_names`, or a file cannot be had.
+        InputError: as `check_names`, or a file cannot be had, or is so damaged that the HDF5 library fails on it.
     """
     check_names(data, data_dir)
-    if data in shd.FILES:
+    for name in set(shd.FILES.get(data, {}).values()):
         shd.download(data, data_dir)
+        trial.check(Path(data_dir) / name)
 
 
 @lru_cache(maxsize=4)
@@ -80,7 +81,9 @@ def chunks(data: str, part: str, data_dir: str | None = None) -> Iterator[tuple[
     Raises:
         InputError: as `load`; the events of `digits` are not shipped, and have not been generated either.
     """
-    fetch(data, data_dir)
+    check_names(data, data_dir)
+    if data in shd.FILES:
+        shd.download(data, data_dir)
     if part not in PARTS:
         raise InputError(f"part: {part!r} is not a part; choose from {', '.join(PARTS)}")
     if data == "digits":
@@ -102,7 +105,7 @@ def digit_events(part: str) -> Path:
     from .digits import event_folder  # only here: what makes sounds and spikes takes a second to import
 
     path = event_folder() / f"digits_{part}.h5"
-    if not path.exists():
+    if not is_intact(path):
         raise InputError(f"{path}: digits come in bins of 14.14 ms; make their events: python -m lib data digits")
     return path
 

@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("same")
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also the tests that take minutes")
+    parser.addoption("--browser", action="store_true", help="also the tests in a browser (tests/browser)")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -57,7 +57,7 @@ def start_page(readme: Path, resolve: Resolve) -> Page:
 def explorer_page(fragment: str) -> Page:
     """The explorer inside the site, with a link to the same as one file."""
     about = "Pick a word, move its spikes, and watch two networks answer."
-    alone = f'<p>The same as <a href="{ALONE}" download>one file</a>, to keep or to pass on: it needs nothing else.</p>'
+    alone = f'<p>The same as <a href="{ALONE}">one file</a>, to save or to pass on: it needs nothing else.</p>'
     return Page(EXPLORER, "Explorer", f"<h1>Explorer</h1>\n{fragment}\n{alone}", about=about)
 
 

@@ -15,6 +15,7 @@ from ..errors import InputError
 from .code import highlighted
 
 Resolve = Callable[[str], str | None]  # a link as it is written -> as it is in the site; None: there is no such file
+LONG = 30  # letters of LaTeX
 # Words below a root come out as single letters, and so does a text that has digits or commas in it: one element is set better
 UPRIGHT = re.compile(r'(?:<mi mathvariant="normal">([A-Za-z])</mi>)+')
 
@@ -55,8 +56,8 @@ class _Renderer(HTMLRenderer):
         return f'<div class="formula">{mathml(body, block=True)}</div>'
 
     def inline_math(self, body: str) -> str:
-        """A formula inside a sentence."""
-        return mathml(body)
+        """A formula inside a sentence; browsers do not break it, so a long one scrolls on a narrow screen."""
+        return f'<span class="long">{mathml(body)}</span>' if len(body) > LONG else mathml(body)
 
     def latex_environment(self, name: str, body: str) -> str:
         """A LaTeX environment is a formula on a line of its own."""

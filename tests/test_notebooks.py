@@ -78,6 +78,43 @@ def test_notebooks_are_numbered_without_gaps():
     assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(len(NOTEBOOKS))) != []
 
 
+HEADINGS = ("## Question", "## Prediction", "## Takeaway", "## Claim check", "## Exercises")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_share_one_skeleton(path):
+    """Same headings in the same order; what the paper says is set apart and cited; solutions are folded."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    lines = [line for cell in cells for line in cell.source.splitlines()]
+    assert lines[0].startswith(f"# {int(path.name[:2])} · ") and lines[2].startswith("*")
+    assert [line for line in lines if line in HEADINGS] == list(HEADINGS)
+    quoted = [line for line in lines if line.startswith("> ")]
+    assert any("paper" in line for line in quoted) and "arXiv 2507.16043" in "\n".join(lines)
+    before, _, folded = cells[-1].source.partition("<details><summary>Solutions</summary>")
+    questions, solutions = (re.findall(r"^\d\. ", text, re.MULTILINE) for text in (before, folded))
+    assert 2 <= len(questions) == len(solutions) <= 3
+
+
+def test_notebooks_link_to_their_neighbours_and_nowhere_that_is_not():
+    """Back and forth without a gap; every link to a file of the repository finds it."""
+    for place, path in enumerate(NOTEBOOKS):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+        assert all((path.parent / link).exists() for link in links), links
+        neighbours = {NOTEBOOKS[i].name for i in (place - 1, place + 1) if 0 <= i < len(NOTEBOOKS)}
+        assert neighbours <= set(re.findall(r"\]\(([^)#]+)", cells[0].source))
+
+
+def test_the_map_names_every_notebook():
+    """In its table, and as a place on the map; the glossary is in order."""
+    text = (NOTEBOOKS[0].parent / "README.md").read_text()
+    for path in NOTEBOOKS:
+        assert f"]({path.name})" in text and f'N{path.name[:2]}["{int(path.name[:2])} · ' in text
+    terms = [term.lower() for term in re.findall(r"^- \*\*([^*]+)\*\*", text, re.MULTILINE)]
+    assert terms == sorted(terms) and len(terms) > 20
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [

@@ -116,14 +116,23 @@ def test_notebook_05_audits_them(folder, data):
 
 @pytest.mark.parametrize("data", ["shd", "ssc"])
 @pytest.mark.filterwarnings("ignore:.*runs have no score")  # tiny networks whose spikes were all moved may be silent
-@pytest.mark.parametrize(("number", "figure"), [("06", "relocation"), ("07", "robustness"), ("08", "reversal")])
-def test_notebooks_on_perturbations_run_on_them(folder, data, number, figure, kept):
+@pytest.mark.parametrize(("number", "figure"), [("06", "relocation"), ("07", "robustness"), ("08", "reversal"), ("09", "controls")])
+def test_notebooks_on_speech_run_on_them(folder, data, number, figure, kept):
     """Unchanged, at smoke size: the figure is drawn, and of every network that spikes all tests have a score."""
     scope = run_cells(number, {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
     plt.close("all")
     assert (kept / "build" / "figures" / data / "smoke" / f"{figure}.png").stat().st_size > 10_000
     silent = [row for row in scope["table"].rows if row["accuracy"] is None]
     assert all("silent" in row["failed"] for row in silent) and len(silent) < len(scope["table"].rows) / 2
+
+
+@pytest.mark.parametrize("data", ["shd", "ssc"])
+def test_notebook_10_judges_what_is_there(folder, data, kept):
+    """Its own part reads what the other notebooks computed from the same files."""
+    scope = run_cells("10", {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})
+    plt.close("all")
+    assert data in {table.data for table in scope["own"]}
+    assert len(scope["cells"]) > 40 and any(cell.ours for cell in scope["cells"])
 
 
 def test_validation_voices_of_shd_are_in_no_other_part(folder):

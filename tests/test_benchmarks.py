@@ -224,9 +224,9 @@ def test_every_configuration_of_the_paper_tier_is_planned_and_short():
 def test_cost_of_a_configuration(tmp_path, monkeypatch):
     """Two lengths tell an epoch from the rest: 3 s and 7 s at one and three epochs are 2 s an epoch and 1 s more."""
     (run,) = [run for run in timing_alone("digits", "smoke") if run.arm == "no_delays" and run.variant == "norm"]
-    seconds = {1: 3.0, 3: 7.0}
-    timed = lambda runs, *_, **__: [Outcome("k", {}, None, {"seconds": seconds[runs[0].epochs]})]  # noqa: E731
-    monkeypatch.setattr(paper, "run_all", timed)
+    clock = iter([0.0, 3.0, 10.0, 17.0])  # before and after one epoch, then three
+    monkeypatch.setattr(paper.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(paper, "run_all", lambda *_, **__: [Outcome("k", {}, None, {})])
     monkeypatch.setattr(paper, "epochs_of", lambda run: 1000)
     found = paper.measure([run, run], Job(), tmp_path)
     assert (found["epoch_s"], found["rest_s"]) == (2.0, 1.0)

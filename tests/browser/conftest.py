@@ -56,7 +56,7 @@ class Watched:
 
     def __init__(self, page) -> None:
         self.page, self.faults = page, []
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("console", lambda said: self.faults.append(f"{said.type}: {said.text}") if said.type in ("error", "warning") else None)
         page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))

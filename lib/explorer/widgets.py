@@ -19,7 +19,7 @@ from .picture import draw_responses, language
 from .respond import Change, changed, respond
 from .samples import examples
 
-DPI = 110  # of the picture between the sliders
+DPI = 150  # of the picture below the sliders
 
 
 class Explorer:

@@ -12,7 +12,8 @@ usage() {
 ./run_all.sh figures        redraw the figures from the published results, without training
 ./run_all.sh site           write all notebooks, figures and claims as web pages, from stored outputs
 ./run_all.sh test [ARG ...] run the whole test suite: pytest (with ARGs), then nbval on the notebooks
-                            (--browser: the web pages and JupyterLab in a browser too)
+                            (--browser: the web pages and JupyterLab in a browser too;
+                            --slow: what takes minutes, and other simulators, in build/oracles)
 
   --preset smoke|quick|full|paper   how large (default quick: every figure, in minutes, on two cores)
   --data digits|fsdd|shd|ssc        synthetic spoken digits (default), or human ones (needs --data-dir)
@@ -122,6 +123,7 @@ if [[ $command == test ]]; then
   "$python" -m pytest "$@" || status=1
   BRC_PRESET=smoke BRC_HEADLESS=1 "$python" -m pytest \
     --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks || status=1
+  [[ " $* " != *" --slow "* ]] || "$python" tests/oracles || status=1
   exit $status
 fi
 exec "$python" -m lib "$command" ${arguments[@]+"${arguments[@]}"}

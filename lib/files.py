@@ -56,7 +56,7 @@ def is_intact(path: Path) -> bool:
     if not path.exists():
         return False
     note = _note_of(path)
-    if note.exists() and note.read_text().split()[:1] != [sha256_of(path)]:
+    if note.exists() and note.read_bytes().split()[:1] != [sha256_of(path).encode()]:
         warnings.warn(f"{path}: damaged, it has to be made again", stacklevel=2)
         return False
     return True

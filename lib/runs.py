@@ -33,6 +33,7 @@ from .provenance import ROOT, commit, versions
 
 RESULTS_VERSION = 3  # raise it whenever code that decides a number has changed (see lib.fingerprint)
 STORE = ROOT / "build" / "runs"
+KEY = 20  # characters of a hash that name a run
 PATIENCE = 20  # s, for a scheduler to answer
 THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits
 
@@ -97,7 +98,7 @@ def identity(run: Run, data_dir: str | None = None) -> dict:
 
 def key_of(run: Run, data_dir: str | None = None) -> str:
     """Name of a run in the store: a hash of its identity."""
-    return checksum(identity(run, data_dir))[:20]
+    return checksum(identity(run, data_dir))[:KEY]
 
 
 def read(path: Path) -> Outcome | None:
@@ -108,8 +109,10 @@ def read(path: Path) -> Outcome | None:
         stored = json.loads(path.read_text())
         if stored["checksum"] != checksum([stored["result"], stored["failed"]]):
             raise ValueError("checksum")
+        if path.stem != checksum(stored["run"])[:KEY] or not {"device", "versions", "commit"} <= stored["about"].keys():
+            raise ValueError("of another run, or without its provenance")
         return Outcome(path.stem, stored["result"], stored["failed"], stored["about"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         warnings.warn(f"{path}: damaged, computing it again", stacklevel=2)
         return None
 

@@ -259,6 +259,14 @@ def test_test_runs_both_suites_and_reports_either_failure(checkout, failing, cod
     assert cells.startswith("BRC_PRESET=smoke -m pytest --nbval-lax ") and cells.endswith(" 120 notebooks")
 
 
+@pytest.mark.parametrize(("failing", "code"), [("", 0), ("tests/oracles", 1)])
+def test_slow_tests_compare_with_other_simulators_too(checkout, failing, code):
+    """`test --slow` ends with the oracles, in their own environment, and fails if they do."""
+    done = checkout.run("test", "--slow", active="complete", FAILS=failing)
+    assert done.returncode == code
+    assert [call.split("/complete/bin/python ")[1] for call in checkout.calls()][::2] == ["-m pytest --slow", "tests/oracles"]
+
+
 # python -m lib
 
 

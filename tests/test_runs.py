@@ -165,15 +165,34 @@ def edited(path: Path) -> str:
     return json.dumps(stored)
 
 
-DAMAGES = [lambda path: "", lambda path: path.read_text()[:-40], lambda path: "{}", lambda path: "[1]", edited]
+def of_another(path: Path) -> str:
+    """The stored text of another run, whole."""
+    return json.dumps(json.loads(path.read_text()) | {"run": runs.identity(replace(ONE, seed=5))})
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=["empty", "truncated", "no fields", "a list", "edited"])
+def without_provenance(path: Path) -> str:
+    """The stored text without what figures say of their origin."""
+    return json.dumps(json.loads(path.read_text()) | {"about": {"device": "cpu"}})
+
+
+DAMAGES = {
+    "empty": lambda path: "",
+    "truncated": lambda path: path.read_text()[:-40],
+    "no fields": lambda path: "{}",
+    "a list": lambda path: "[1]",
+    "nested without end": lambda path: "[" * 100_000,
+    "edited": edited,
+    "of another run": of_another,
+    "without provenance": without_provenance,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_result_is_said_and_made_again(tmp_path, damage):
-    """Empty, truncated, edited: one warning, and the same result is computed again."""
+    """Empty, truncated, edited, under a wrong name: one warning, and the same result is computed again."""
     (first,) = run_all([ONE], jobs=1, store=tmp_path)
     (path,) = tmp_path.iterdir()
-    path.write_text(damage(path))
+    path.write_text(DAMAGES[damage](path))
     with pytest.warns(UserWarning, match="damaged, computing it again") as warned:
         (again,) = run_all([ONE], jobs=1, store=tmp_path)
     assert len(warned) == 1

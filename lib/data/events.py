@@ -17,8 +17,8 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_atomically
 from . import ragged
+from .hdf5 import writing_hdf5
 
 N_UNITS = 700
 CHUNK = 256  # samples read at a time
@@ -298,7 +298,7 @@ def write_shd(path: str | Path, events: Events) -> None:
 
     Times are rounded to float16, as in SHD: to 0.24 ms at 0.3 s, 0.49 ms at 0.6 s, 0.98 ms from 1 s on.
     """
-    with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing_hdf5(path) as file:
         n = len(events)
         times = file.create_dataset("spikes/times", (n,), dtype=h5py.vlen_dtype(np.float16))
         units = file.create_dataset("spikes/units", (n,), dtype=h5py.vlen_dtype(np.uint16))

@@ -25,6 +25,7 @@ from ..progress import progress
 from . import as_published, audit, ragged, shd, shipped, speech
 from .card import card
 from .events import BIN_WIDTH_PAPER, Binned, Events, bin_events
+from .hdf5 import writing_hdf5
 from .variants import VARIANTS, MinimumCounts, make_variant, minimum_of_counts
 
 PROTOCOLS = ("strict", "paper")
@@ -224,16 +225,10 @@ def _published(partial: Path, record: dict, data_dir: str) -> None:
 @contextmanager
 def _writing(path: Path, about: dict) -> Iterator[_File]:
     """A file that grows, and appears at `path` when it is whole; `about` becomes its attributes."""
-    try:
-        with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-            growing = _File(file)
-            yield growing
-            growing.finish(about)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        reason = str(error).splitlines()[0][:120]  # HDF5's
-        raise InputError(f"{path}: cannot be written ({reason}); make room and run the same command again") from None
+    with writing_hdf5(path) as file:
+        growing = _File(file)
+        yield growing
+        growing.finish(about)
 
 
 class _File:

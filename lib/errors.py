@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class RunFailed(RuntimeError):
     """A run whose numbers would mean nothing: training diverged, or a network is silent. Stored, never scored."""
+
+
+class OutOfMemory(RuntimeError):
+    """Memory ran out: how much was needed and is there, and what to change. Nothing is stored."""

@@ -17,6 +17,7 @@ import os
 import resource
 import time
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ import joblib
 import torch
 from threadpoolctl import threadpool_limits
 
-from .errors import InputError, RunFailed
+from . import memory
+from .errors import InputError, OutOfMemory, RunFailed
 from .files import write_atomically
 from .progress import progress
 from .provenance import ROOT, commit, versions
@@ -133,7 +135,7 @@ def run_all(
     Args:
         runs: what to compute.
         job: data folder and device.
-        jobs: processes; default one a core ("cuda": one).
+        jobs: processes; default one a core, as far as memory holds them ("cuda": one).
         store: folder of the outcomes; default `STORE`.
         scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder; default
             $BRC_SCHEDULER, or else processes of this machine.
@@ -141,6 +143,7 @@ def run_all(
 
     Raises:
         InputError: the scheduler cannot be used.
+        OutOfMemory: a run needs more memory than there is, or the system has killed a process.
     """
     store = store or STORE
     paths = [store / f"{key_of(run, job.data_dir)}.json" for run in runs]
@@ -148,14 +151,17 @@ def run_all(
     missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
     for path in known.keys() - missing.keys():  # left by a run that was killed after its outcome was stored
         path.with_suffix(".checkpoint").unlink(missing_ok=True)
-    jobs = 1 if job.device == "cuda" else min(jobs or os.cpu_count() or 1, len(missing)) or 1
+    jobs = 1 if job.device == "cuda" else min(memory.processes(jobs), len(missing)) or 1
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
         parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
         tasks = (joblib.delayed(_compute)(path, run, job) for path, run in missing.items())
-        for outcome in parallel(tasks):
-            known[store / f"{outcome.key}.json"] = outcome
-            bar.update(1)
+        try:
+            for outcome in parallel(tasks):
+                known[store / f"{outcome.key}.json"] = outcome
+                bar.update(1)
+        except BrokenProcessPool:
+            raise OutOfMemory(memory.killed()) from None
     outcomes = [known[path] for path in paths]
     failures = {outcome.key: outcome.failed for outcome in outcomes if outcome.failed}
     if failures:
@@ -194,6 +200,11 @@ def _compute(path: Path, run: Run, job: Job) -> Outcome:
             result = _plain(run.perform(Job(job.data_dir, job.device, checkpoint)))
         except RunFailed as error:
             failed = str(error)
+        except (MemoryError, RuntimeError) as error:
+            explained = memory.explain(error, job.device)
+            if explained is None:
+                raise
+            raise OutOfMemory(explained) from None
     about = {
         "seconds": round(time.monotonic() - start, 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,  # of the process, up to now

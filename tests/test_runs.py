@@ -139,6 +139,7 @@ def test_how_runs_are_handed_out(tmp_path, monkeypatch, capsys, device, jobs, pr
         return lambda tasks: [runs.Outcome(task[1][0].stem, {}, None, {}) for task in tasks]
 
     monkeypatch.setattr(runs.joblib, "Parallel", parallel)
+    monkeypatch.setattr(runs.memory, "available", lambda: None)
     outcomes = run_all(SWEEP, Job(device=device), jobs=jobs, store=tmp_path)
     assert [o.key for o in outcomes] == [key_of(run) for run in SWEEP]
     assert called == [(processes, {"return_as": "generator_unordered", "batch_size": 1})]

@@ -1,0 +1,58 @@
+"""Memory: how much there is, how many processes it holds, and what to do when it has run out."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+PER_PROCESS = 1.6e9  # bytes; the largest runs of the presets take 1.5 GB (`about` of their outcomes)
+KNOBS = "use fewer processes (--jobs 1) or a smaller --preset"
+ASKED = re.compile(r"allocate ([\d.]+ ?\w+)")
+
+
+def available() -> float | None:
+    """Bytes that can still be had, also under the limit of a container; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    try:
+        return min(free, float(limit.read_text()) - float(used.read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return free
+
+
+def processes(wanted: int | None) -> int:
+    """How many processes: as many as are wanted, else one a core, but no more than memory holds."""
+    if wanted:
+        return wanted
+    cores, free = os.cpu_count() or 1, available()
+    return cores if free is None else max(1, min(cores, int(free / PER_PROCESS)))
+
+
+def explain(error: BaseException, device: str) -> str | None:
+    """What ran out, how much was asked for and is there, and the knobs; None if the error is another one."""
+    cpu = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    if not cpu and not isinstance(error, torch.OutOfMemoryError):
+        return None
+    asked = ASKED.search(str(error))
+    needed = f"{asked[1]} were needed, " if asked else ""
+    if not cpu:
+        free, _ = torch.cuda.mem_get_info() if torch.cuda.is_available() else (0, 0)
+        return f"memory of {device} ran out: {needed}{free / 1e9:.1f} GB are free; use a smaller --preset or --device cpu"
+    return f"memory ran out: {needed}{_gigabytes()} are available; {KNOBS}"
+
+
+def killed() -> str:
+    """What to say of a process that the system has killed."""
+    return f"a process was killed; most often memory ran out: {_gigabytes()} are available now; {KNOBS}"
+
+
+def _gigabytes() -> str:
+    free = available()
+    return "unknown GB" if free is None else f"{free / 1e9:.1f} GB"

@@ -222,9 +222,9 @@ def test_every_configuration_of_the_paper_tier_is_planned_and_short():
 
 
 def test_cost_of_a_configuration(tmp_path, monkeypatch):
-    """Two lengths tell an epoch from the rest: 3 s and 7 s at one and three epochs are 2 s an epoch and 1 s more."""
+    """Two lengths tell an epoch from the rest: 3 s and 11 s at one and five epochs are 2 s an epoch and 1 s more."""
     (run,) = [run for run in timing_alone("digits", "smoke") if run.arm == "no_delays" and run.variant == "norm"]
-    clock = iter([0.0, 3.0, 10.0, 17.0])  # before and after one epoch, then three
+    clock = iter([0.0, 3.0, 10.0, 21.0])  # before and after one epoch, then five
     monkeypatch.setattr(paper.time, "process_time", lambda: next(clock))
     monkeypatch.setattr(paper, "run_all", lambda *_, **__: [Outcome("k", {}, None, {})])
     monkeypatch.setattr(paper, "epochs_of", lambda run: 1000)

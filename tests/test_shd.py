@@ -96,7 +96,7 @@ def test_notebook_00_trains_live_networks(folder, data, kept):
     plt.close("all")
     table = experiments.stored("timing_alone", data, "smoke", str(folder))
     assert table == scope["table"]
-    parts = set(itertools.product(("norm", "whole"), ("validation", "test")))
+    parts = set(itertools.product(("norm", "part", "whole"), ("validation", "test")))
     assert {(row["variant"], row["part"]) for row in table.rows} == parts
     unperturbed = [row for row in table.rows if row["tested"] in ("clean", "reverse")]
     assert all(row["failed"] is None and row["accuracy"] is not None for row in unperturbed)

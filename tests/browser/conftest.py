@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--autoplay-policy=no-user-gesture-required")  # fmt: skip
+QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required")  # fmt: skip
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -58,9 +58,16 @@ class Watched:
         self.page, self.faults = page, []
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("console", lambda said: self.faults.append(f"{said.type}: {said.text}") if said.type in ("error", "warning") else None)
-        page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        page.on(
+            "console",
+            lambda said: self.faults.append(f"{said.type}: {said.text}") if said.type in ("error", "warning") else None,
+        )
+        page.on("requestfailed", self._failed)
         page.on("request", self._request)
+
+    def _failed(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the reader went on to another page before it was there
+            self.faults.append(f"failed: {request.url}")
 
     def _request(self, request) -> None:
         if not request.url.startswith(("file:", "data:", "blob:")):

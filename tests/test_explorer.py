@@ -137,7 +137,7 @@ def test_bad_changes_are_refused(words):
 
 @pytest.mark.parametrize("arm", networks.ARMS)
 def test_response_is_the_networks_own(arm, nets, words):
-    """The last evidence is what the network computes by itself, its decision that of the evaluation; hidden spikes too."""
+    """The last evidence is what the network computes by itself, its decision that of `evaluate`."""
     network, word = nets[arm], one(words)
     response = respond(network, word)
     own = network(batch_of(word, np.array([0])))[0]

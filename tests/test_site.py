@@ -23,7 +23,15 @@ from lib.site.markdown import mathml, plain, render
 from lib.site.notebook import NOT_RUN, notebook_page
 
 new = nbformat.v4
-RESOURCES = {"img": "src", "script": "src", "link": "href", "source": "src", "audio": "src", "iframe": "src", "video": "src"}
+RESOURCES = {
+    "img": "src",
+    "script": "src",
+    "link": "href",
+    "source": "src",
+    "audio": "src",
+    "iframe": "src",
+    "video": "src",
+}
 
 
 class Elements(HTMLParser):
@@ -77,7 +85,9 @@ def test_no_link_leads_nowhere(site):
 
 def test_nothing_is_fetched_from_outside(site):
     """Pictures, sounds, styles and scripts are files of the site or part of the page."""
-    outside = [(path.name, name) for path, page in site.items() for name in page.resources if re.match(r"(\w+:)?//", name)]
+    outside = [
+        (path.name, name) for path, page in site.items() for name in page.resources if re.match(r"(\w+:)?//", name)
+    ]
     assert outside == [] and sum(len(page.resources) for page in site.values()) > 50
     styles = next(iter(site)).parent.joinpath("site.css").read_text()
     assert "@import" not in styles and "url(" not in styles
@@ -97,7 +107,9 @@ def test_search_index_has_every_section(site):
     entries = json.loads(text.removeprefix("window.SEARCH = ").removesuffix(";\n"))
     found = {(entry["page"], entry["anchor"]) for entry in entries}
     for path, page in site.items():
-        assert {(path.name, name) for name in page.ids if name not in ("menu", "search", "found", "navigation", "content")} <= found
+        assert {
+            (path.name, name) for name in page.ids if name not in ("menu", "search", "found", "navigation", "content")
+        } <= found
     (relocated,) = [e for e in entries if e["page"] == "02_inter_spike_intervals.html" and e["heading"] == "Prediction"]
     assert "share" not in relocated["heading"] and "Relocation moves spikes" in relocated["text"]
     assert any("figures.draw_raster" in entry["text"] for entry in entries)
@@ -121,9 +133,10 @@ def test_formula_that_cannot_be_read_is_named(tex):
 
 
 def test_links_go_where_the_resolver_says():
-    """Links and pictures are resolved; what is nowhere stays as its text; tables scroll; diagrams of scripts are left out."""
+    """Links and pictures are resolved; what is nowhere stays as its text; tables scroll; no diagrams."""
     html = render(
-        "[a](x.ipynb) [b](gone.md) ![c d](y.png)\n\n|e|\n|---|\n|$f$|\n\n```mermaid\ngraph TD\n```\n<!-- not seen -->\n",
+        "[a](x.ipynb) [b](gone.md) ![c d](y.png)\n\n|e|\n|---|\n|$f$|\n\n"
+        "```mermaid\ngraph TD\n```\n<!-- not seen -->\n",
         {"x.ipynb": "x.html", "y.png": "images/y.png"}.get,
     )
     assert '<a href="x.html">a</a> b ' in html and 'src="images/y.png" alt="c d"' in html
@@ -188,7 +201,8 @@ def test_widgets_are_shown_as_their_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "html", ["<script>x</script>", '<img src="https://a.example/b.png">', "<iframe srcdoc=''>", "<link href=//a.example>"]
+    "html",
+    ["<script>x</script>", '<img src="https://a.example/b.png">', "<iframe srcdoc=''>", "<link href=//a.example>"],
 )
 def test_output_that_would_fetch_or_run_something_is_shown_as_text(html, tmp_path):
     """HTML that names another server or holds a script gives way to the plain text."""
@@ -220,7 +234,8 @@ def test_broken_notebooks_are_named(tmp_path):
 def root(tmp_path) -> Path:
     """A small repository."""
     root = tmp_path / "repository"
-    readme = "# Small\n\n[one](notebooks/07_small.ipynb#a-heading) [data](data.yaml)\n\n## What you will see\n\n## The paper's claims\n"
+    links = "[one](notebooks/07_small.ipynb#a-heading) [data](data.yaml)"
+    readme = f"# Small\n\n{links}\n\n## What you will see\n\n## The paper's claims\n"
     notebook(root / "notebooks", new.new_markdown_cell("## A heading"))
     (root / "README.md").write_text(readme)
     (root / "data.yaml").write_text("a: 1")
@@ -228,7 +243,7 @@ def root(tmp_path) -> Path:
 
 
 def test_site_of_a_small_repository(root, capsys):
-    """Links to notebooks keep their anchor, linked files come along; a second build replaces the first and its leavings."""
+    """Links to notebooks keep their anchor, linked files come along; a second build replaces the first."""
     start = build(root=root)
     assert start == root / "build" / "site" / "index.html"
     assert 'href="07_small.html#a-heading"' in start.read_text()

@@ -1,8 +1,8 @@
 """Training the explorer's two networks and recording its sounds (maintainers): `python -m lib.explorer.make`.
 
-Two small networks of the experiments' kinds "no delays, best τ" and "delays trained from random", with the settings that
-were chosen on validation voices, trained on *norm* by the experiments' own code. Their weights are kept in 16 bits, in
-steps of 1/1024 (delays 1/64 bin); what is said of their accuracy is that of the networks as they are kept.
+Two small networks of the experiments' kinds "no delays, best τ" and "delays trained from random", with the settings
+that were chosen on validation voices, trained on *norm* by the experiments' own code. Their weights are kept in 16 bits,
+in steps of 1/1024 (delays 1/64 bin); what is said of their accuracy is that of the networks as they are kept.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def train_networks(path: Path = FILE) -> None:
         arrays |= {f"{arm}/delays/{k}": _steps(d, DELAY_STEP) for k, d in enumerate(network.delays)}
         about[arm] = {
             "settings": asdict(run.settings), "seed": SEED, "epochs": EPOCHS, "best_epoch": trained.best_epoch,
-            "bin_width_ms": network.config.bin_width_ms, "tau_readout_ms": network.config.tau_readout_ms, "commit": commit(),
+            "bin_width_ms": network.config.bin_width_ms, "tau_readout_ms": network.config.tau_readout_ms,
+            "commit": commit(),
         }  # fmt: skip
         print(f"{arm}: validation {100 * max(trained.validation_accuracy):.1f} %", flush=True)
     _write(path, arrays, about)

@@ -1,4 +1,4 @@
-"""The explorer as a web page of its own: networks, six words by four voices and their sounds inside, nothing fetched."""
+"""The explorer as a web page of its own: networks, six words by four voices and their sounds inside."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def content() -> dict:
 
 
 def _network(arm: str, arrays: dict[str, np.ndarray], about: dict, network) -> dict:
-    kinds = {kind: [arrays[name] for name in sorted(arrays) if name.startswith(f"{arm}/{kind}/")] for kind in ("weights", "delays")}
+    kinds = {
+        kind: [arrays[name] for name in sorted(arrays) if name.startswith(f"{arm}/{kind}/")]
+        for kind in ("weights", "delays")
+    }
     return {
         "arm": arm, "label": LABELS[arm], "test": about["test"],
         "decay": network.decay, "readoutDecay": network.readout_decay,

@@ -19,6 +19,7 @@ from .picture import draw_responses, language
 from .respond import Change, changed, respond
 from .samples import examples
 
+AS_SPOKEN = Change()
 DPI = 150  # of the picture below the sliders
 
 
@@ -32,7 +33,7 @@ class Explorer:
         word, voice, f, jitter_ms, backwards, again: its controls (ipywidgets).
     """
 
-    def __init__(self, word: str = "one", voice: int | None = None, change: Change = Change()) -> None:  # noqa: B008 - frozen
+    def __init__(self, word: str = "one", voice: int | None = None, change: Change = AS_SPOKEN) -> None:
         """Start with a word, a test voice (default: the first) and a change.
 
         Raises:
@@ -49,7 +50,9 @@ class Explorer:
         self.word = widgets.Dropdown(options=words, value=word, description="word")
         self.voice = widgets.Dropdown(options=voices, value=voice, description="voice")
         self.f = widgets.FloatSlider(change.f, min=0, max=1, step=0.05, description="relocated, f", **dragged)
-        self.jitter_ms = widgets.FloatSlider(change.jitter_ms, min=0, max=300, step=5, description="jitter (s.d., ms)", **dragged)
+        self.jitter_ms = widgets.FloatSlider(
+            change.jitter_ms, min=0, max=300, step=5, description="jitter (s.d., ms)", **dragged
+        )
         self.backwards = widgets.Checkbox(change.reverse, description="play backwards")
         self.again = widgets.Button(description="draw again", tooltip="other random places")
         self._seed = change.seed
@@ -101,5 +104,9 @@ class Explorer:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The picture, and where someone watches the widgets, which Jupyter prefers."""
-        bundle = self.box()._repr_mimebundle_(**kwargs) if interactive() else {"text/plain": f"{self.word.value}: {self.change}"}
+        bundle = (
+            self.box()._repr_mimebundle_(**kwargs)
+            if interactive()
+            else {"text/plain": f"{self.word.value}: {self.change}"}
+        )
         return bundle | {"image/png": self.png}

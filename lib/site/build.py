@@ -67,22 +67,21 @@ def _write(folder: Path, root: Path) -> None:
     links = Links(root, ordered([], root / "notebooks"))
     notebooks = [notebook_page(path, links.of(path)) for path in links.notebooks]
     readme = root / "README.md"
-    others = [
-        documents.explorer_page(explorer.fragment()),
-        documents.claims_page(readme, links.of(readme)),
-        documents.figures_page(root / "figures"),
-    ]
+    others = [documents.claims_page(readme, links.of(readme)), documents.figures_page(root / "figures")]
     explorer.export(folder / documents.ALONE)
     for name, (file, title) in documents.TEXTS.items():
         if (root / name).exists():
             others.append(documents.text_page(root / name, file, title, links.of(root / name)))
-    start = documents.start_page(readme, links.of(readme))
-    pages = [start, *notebooks, *others]
+    first = [documents.start_page(readme, links.of(readme)), documents.explorer_page(explorer.fragment())]
+    pages = [*first, *notebooks, *others]
     template = _template()
     for place, page in enumerate(pages):
         page.html, page.sections = with_anchors(page.html)
-        near = {"before": pages[place - 1] if place else None, "after": pages[place + 1] if place + 1 < len(pages) else None}
-        shown = {"page": page, "start": start, "notebooks": notebooks, "others": others, "commit": commit()}
+        near = {
+            "before": pages[place - 1] if place else None,
+            "after": pages[place + 1] if place + 1 < len(pages) else None,
+        }
+        shown = {"page": page, "first": first, "notebooks": notebooks, "others": others, "commit": commit()}
         _put(folder / page.file, template.render(**shown, **near))
         for name, content in page.images.items():
             _put(folder / "images" / name, content)
@@ -135,7 +134,9 @@ class Links:
                 return None
             name = path.relative_to(self.root).as_posix()
             place = f"images/{name.replace('/', '-')}" if path.suffix in (".png", ".svg") else f"{FILES}/{name}"
-            place += ".txt" if path.suffix in (".md", ".py", ".yaml", ".cff") else ""  # browsers show text, and save the rest
+            place += (
+                ".txt" if path.suffix in (".md", ".py", ".yaml", ".cff") else ""
+            )  # browsers show text, and save the rest
             self.copied[place] = path
             return place
 

@@ -23,8 +23,8 @@ TEXTS = {
 }
 EXPLORER, ALONE = "explorer.html", "timing-alone-explorer.html"
 TO_EXPLORER = (
-    f'<p class="note"><a href="{EXPLORER}"><strong>Try it in your browser</strong></a>: hear a word, move its spikes, play it '
-    "backwards, and watch a network with delays and one without.</p>"
+    f'<p class="note"><a href="{EXPLORER}"><strong>Try it in your browser</strong></a>: hear a word, move its spikes, '
+    "play it backwards, and watch a network with delays and one without.</p>"
 )
 SEEN, CLAIMS = "What you will see", "The paper's claims"  # sections of the README
 
@@ -51,14 +51,14 @@ def start_page(readme: Path, resolve: Resolve) -> Page:
         raise InputError(f"{readme}: no section {missing[0]!r}; name it so, or change lib/site/documents.py")
     order = [SEEN, *(title for title in sections if title not in ("", SEEN, CLAIMS))]
     rest = "".join(f"## {title}\n{sections[title]}" for title in order)
-    return Page("index.html", "Beyond Rate Coding", render(sections[""], resolve) + TO_EXPLORER + render(rest, resolve))
+    return Page("index.html", "Start", render(sections[""], resolve) + TO_EXPLORER + render(rest, resolve))
 
 
 def explorer_page(fragment: str) -> Page:
     """The explorer inside the site, with a link to the same as one file."""
     about = "Pick a word, move its spikes, and watch two networks answer."
     alone = f'<p>The same as <a href="{ALONE}">one file</a>, to save or to pass on: it needs nothing else.</p>'
-    return Page(EXPLORER, "Explorer", f"<h1>Explorer</h1>\n{fragment}\n{alone}", about=about)
+    return Page(EXPLORER, "Try it", f"<h1>Try it</h1>\n{fragment}\n{alone}", about=about)
 
 
 def claims_page(readme: Path, resolve: Resolve) -> Page:
@@ -80,15 +80,19 @@ def text_page(path: Path, file: str, title: str, resolve: Resolve) -> Page:
 def figures_page(folder: Path) -> Page:
     """Every stored figure, of each data set in its largest preset, with where its numbers come from."""
     page = Page("figures.html", "Figures", "<h1>Figures</h1>", about="All figures, drawn from the published results.")
-    page.html += "<p>Drawn from the published results; of every figure the largest preset is shown. A figure opens large.</p>"
+    page.html += (
+        "<p>Drawn from the published results; of every figure the largest preset is shown. A figure opens large.</p>"
+    )
     sizes = {preset: place for place, preset in enumerate(PRESETS)}
-    found = sorted(folder.glob("*/*/*.png"), key=lambda path: (path.parts[-3], path.stem, sizes.get(path.parts[-2], -1)))
+    found = sorted(folder.glob("*/*/*.png"), key=lambda path: (path.stem, sizes.get(path.parts[-2], -1)))
+    found.sort(key=lambda path: (path.parts[-3] != "digits", path.parts[-3]))  # what the entry shows first
     largest = {(path.parts[-3], path.stem): path for path in found}
     data = ""
     for (of, name), path in largest.items():
         if of != data:
             data = of
-            page.html += f"<h2>{html.escape(claims.NAMES.get(data, data))}</h2>"
+            name_of_data = claims.NAMES.get(data, data)
+            page.html += f"<h2>{html.escape(name_of_data[0].upper() + name_of_data[1:])}</h2>"
         page.images[f"{data}-{name}.png"] = path.read_bytes()
         page.html += _figure(path, f"images/{data}-{name}.png", name.replace("_", " "))
     return page
@@ -103,4 +107,4 @@ def _figure(path: Path, url: str, name: str) -> str:
     if commits := source.get("commits"):
         words += f", commit {', '.join(commit[:8] for commit in commits)}"
     caption = f"<figcaption>{html.escape(words)}.</figcaption>"
-    return f"<h3>{html.escape(name)}</h3><figure>{picture(url, words, size)}{caption}</figure>"
+    return f"<h3>{html.escape(name.capitalize())}</h3><figure>{picture(url, words, size)}{caption}</figure>"

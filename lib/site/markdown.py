@@ -16,7 +16,7 @@ from .code import highlighted
 
 Resolve = Callable[[str], str | None]  # a link as it is written -> as it is in the site; None: there is no such file
 LONG = 30  # letters of LaTeX
-# Words below a root come out as single letters, and so does a text that has digits or commas in it: one element is set better
+# Words come out as single letters, which browsers set as a product; one element is set as a word
 UPRIGHT = re.compile(r'(?:<mi mathvariant="normal">([A-Za-z])</mi>)+')
 
 
@@ -33,7 +33,7 @@ def mathml(tex: str, block: bool = False) -> str:
     unknown = re.search(r"<m[ion]>(\\\w*)", found)
     if unknown:
         raise InputError(f"formula ${tex}$: {unknown[1]} is not known; write it with another command")
-    return UPRIGHT.sub(lambda letters: f"<mi mathvariant=\"normal\">{plain(letters[0])}</mi>", found)
+    return UPRIGHT.sub(lambda letters: f'<mi mathvariant="normal">{plain(letters[0])}</mi>', found)
 
 
 def plain(markup: str) -> str:

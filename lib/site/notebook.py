@@ -20,8 +20,8 @@ from .page import Page
 SHOWN_DPI = 96  # of a screen; figures are drawn at more
 UNSAFE = re.compile(r"<\s*(script|iframe|object|embed|link)\b|(?:src|href)\s*=\s*[\"']?(?:https?:)?//", re.I)
 NOT_RUN = (
-    '<p class="note">The outputs of this notebook are not stored. Its figures, where they have been computed, are among '
-    'the <a href="figures.html">figures</a>.</p>'
+    '<p class="note">The outputs of this notebook are not stored. Its figures, where they have been computed, are '
+    'among the <a href="figures.html">figures</a>.</p>'
 )
 
 

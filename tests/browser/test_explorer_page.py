@@ -54,7 +54,9 @@ def ask(page, question: str, place: int, change: dict) -> dict:
 
 def word_of(opened, place: int) -> Binned:
     """The word that stands at a place of the page."""
-    word, voice = opened.evaluate("(place) => { const w = window.explorer.data.words[place]; return [w.word, w.voice]; }", place)
+    word, voice = opened.evaluate(
+        "(place) => { const w = window.explorer.data.words[place]; return [w.word, w.voice]; }", place
+    )
     found = samples.examples()
     return found.data.select(np.array([found.find(word, voice)]))
 
@@ -62,7 +64,17 @@ def word_of(opened, place: int) -> Binned:
 def with_spikes(word: Binned, spikes: dict) -> Binned:
     """The word with spikes that the page computed."""
     bins, units = (np.array(spikes[name], np.uint16) for name in ("bins", "units"))
-    return Binned(bins, units, np.array([0, len(bins)]), word.labels, word.speakers, word.keys, word.n_units, word.n_bins, word.bin_width)
+    return Binned(
+        bins,
+        units,
+        np.array([0, len(bins)]),
+        word.labels,
+        word.speakers,
+        word.keys,
+        word.n_units,
+        word.n_bins,
+        word.bin_width,
+    )
 
 
 def check(answer: dict, word: Binned) -> None:
@@ -94,15 +106,24 @@ def test_javascript_perturbs_as_lib_does(opened):
     for seed in range(40):
         relocated = with_spikes(word, ask(opened, CHANGED, 0, {"f": 0.5, "seed": seed}))
         assert np.array_equal(relocated.counts(), counts)
-        places += relocated.bins[~np.isin(relocated.units * 1000 + relocated.bins, word.units * 1000 + word.bins)].tolist()
+        places += relocated.bins[
+            ~np.isin(relocated.units * 1000 + relocated.bins, word.units * 1000 + word.bins)
+        ].tolist()
         moved.append(np.mean(relocated.bins != word.bins))
         jittered = with_spikes(word, ask(opened, CHANGED, 0, {"jitter": 30, "seed": seed}))
         assert np.array_equal(jittered.counts(), counts)
         assert (jittered.bins.min() >= word.bins.min()) and (jittered.bins.max() <= word.bins.max())
         distances += (jittered.bins.astype(int) - word.bins).tolist()
-    expected = [perturb.jitter(word, 30.0, np.random.default_rng(seed)).bins.astype(int) - word.bins for seed in range(40)]
+    expected = [
+        perturb.jitter(word, 30.0, np.random.default_rng(seed)).bins.astype(int) - word.bins for seed in range(40)
+    ]
     assert np.std(distances) == pytest.approx(np.std(expected), rel=0.03)
-    other = [np.mean(perturb.relocate(word, 0.5, np.random.default_rng(s), 1e3 * word.n_bins * word.bin_width).bins != word.bins) for s in range(40)]
+    other = [
+        np.mean(
+            perturb.relocate(word, 0.5, np.random.default_rng(s), 1e3 * word.n_bins * word.bin_width).bins != word.bins
+        )
+        for s in range(40)
+    ]
     assert np.mean(moved) == pytest.approx(np.mean(other), rel=0.03)
     assert np.mean(places) == pytest.approx((word.n_bins - 1) / 2, rel=0.05)
     mixed = ask(opened, ANSWERS, 0, {"f": 0.3, "jitter": 20, "reverse": True, "seed": 5})
@@ -166,12 +187,18 @@ def test_a_longer_drag_moves_more_of_the_same_spikes(opened):
 
 def test_every_word_and_voice_can_be_chosen(opened):
     """Six words, four voices; each choice shows its own spikes and says whether the answer is right."""
-    words, voices = (opened.eval_on_selector_all(f"[name={name}] option", "all => all.map(o => o.value)") for name in ("word", "voice"))
+    words, voices = (
+        opened.eval_on_selector_all(f"[name={name}] option", "all => all.map(o => o.value)")
+        for name in ("word", "voice")
+    )
     assert words == list(samples.WEB_WORDS) and len(voices) == 4
     for word, voice in ((words[0], voices[3]), (words[5], voices[1])):
         opened.select_option("[name=word]", word)
         opened.select_option("[name=voice]", voice)
-        opened.wait_for_function("(w) => window.explorer.shown().word.word === w[0] && String(window.explorer.shown().word.voice) === w[1]", arg=[word, voice])
+        opened.wait_for_function(
+            "(w) => window.explorer.shown().word.word === w[0] && String(window.explorer.shown().word.voice) === w[1]",
+            arg=[word, voice],
+        )
         shown = opened.evaluate("window.explorer.shown().responses.map((r) => r.decision)")
         for k, decision in enumerate(shown):
             text = opened.inner_text(f".network >> nth={k} >> .answer")
@@ -187,7 +214,9 @@ def test_sound_is_that_of_the_word(opened):
     expected = sounds.decode(sounds.read()[found.find("three", voice)])
     np.testing.assert_allclose(heard, expected, atol=1e-6)
     opened.click("text=play backwards")
-    np.testing.assert_allclose(np.array(opened.evaluate("Array.from(window.explorer.listen())")), expected[::-1], atol=1e-6)
+    np.testing.assert_allclose(
+        np.array(opened.evaluate("Array.from(window.explorer.listen())")), expected[::-1], atol=1e-6
+    )
 
 
 def test_page_says_what_it_shows(opened):

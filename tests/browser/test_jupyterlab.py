@@ -38,14 +38,22 @@ def lab(tmp_path, monkeypatch) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [
-        f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.open_browser=False", "--IdentityProvider.token=",
+        f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.open_browser=False",
+        "--IdentityProvider.token=",
         f"--ServerApp.root_dir={served}", "--LabApp.news_url=", "--ServerApp.allow_root=True",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
-    places = {name: str(tmp_path / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    environment = {name: value for name, value in os.environ.items() if name not in ("BRC_HEADLESS", "MPLBACKEND")} | places
+    places = {
+        name: str(tmp_path / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("BRC_HEADLESS", "MPLBACKEND")
+    } | places
     log = (tmp_path / "log").open("w")
-    with subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log) as server:
+    with subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+    ) as server:
         try:
             wait_for(f"http://127.0.0.1:{port}/api", server, tmp_path / "log")
             yield f"http://127.0.0.1:{port}"
@@ -80,7 +88,12 @@ def test_notebook_runs_in_jupyterlab(lab, browser):
     before = picture.get_attribute("src")
     assert page.locator(".widget-dropdown select").count() == 2 and page.locator(".jp-OutputArea audio").count() >= 1
     page.locator("text=settled").first.wait_for(state="attached")  # what the last cell prints
-    assert page.locator("[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert (
+        page.locator(
+            "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
+        ).count()
+        == 0
+    )
     page.evaluate("document.querySelector('.jp-WindowedPanel-outer')?.scrollTo(0, 0)")
     page.locator("text=play backwards").first.scroll_into_view_if_needed()
     page.locator(".widget-checkbox input").click()

@@ -1,8 +1,8 @@
 """Training the explorer's two networks and recording its sounds (maintainers): `python -m lib.explorer.make`.
 
 Two small networks of the experiments' kinds "no delays, best τ" and "delays trained from random", with the settings
-that were chosen on validation voices, trained on *norm* by the experiments' own code. Their weights are kept in 16 bits,
-in steps of 1/1024 (delays 1/64 bin); what is said of their accuracy is that of the networks as they are kept.
+that were chosen on validation voices, trained on *norm* by the experiments' own code. Weights are kept in 16 bits, in
+steps of 1/1024 (delays 1/64 bin); what is said of their accuracy is that of the networks as they are kept.
 """
 
 from __future__ import annotations

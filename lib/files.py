@@ -48,7 +48,7 @@ def sha256_of(path: str | Path) -> str:
 def note_checksum(path: Path) -> None:
     """Put the SHA-256 of a file that is kept for later beside it, as `sha256sum` writes it."""
     with write_atomically(_note_of(path)) as temporary:
-        temporary.write_text(f"{sha256_of(path)}  {path.name}\n")
+        temporary.write_text(_line(path))
 
 
 def is_intact(path: Path) -> bool:
@@ -56,10 +56,14 @@ def is_intact(path: Path) -> bool:
     if not path.exists():
         return False
     note = _note_of(path)
-    if note.exists() and note.read_bytes().split()[:1] != [sha256_of(path).encode()]:
+    if note.exists() and note.read_bytes() != _line(path).encode():
         warnings.warn(f"{path}: damaged, it has to be made again", stacklevel=2)
         return False
     return True
+
+
+def _line(path: Path) -> str:
+    return f"{sha256_of(path)}  {path.name}\n"
 
 
 def _note_of(path: Path) -> Path:

@@ -245,6 +245,21 @@ def test_golden_traces(kernel):
 
 
 @BOTH
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_exactly_at_threshold_is_a_spike_in_both_passes(kernel, reset):
+    """A potential of exactly 1 is reset, so that the next input does not reach threshold; and nothing of before the spike
+    is in the gradient of what comes after it, but for what "subtract" leaves: half of it, in both kernels."""
+    neuron = LIF(reset=reset)
+    assert run_one(kernel, [1.0, 0.6, 0.4], neuron) == [1, 0, 0]
+    spikes, weight = torch.eye(2, dtype=torch.float64)[None], torch.tensor([[1.0, 0.5]], dtype=torch.float64).requires_grad_()
+    out = kernel.layer(kernel.encode(spikes, weight), weight, None, torch.full((1,), 0.5).double(), neuron, 2)
+    carrier = out.carrier if isinstance(out, cpu.Spikes) else out
+    (gradient,) = torch.autograd.grad(carrier[0, 1, 0], weight)
+    slope = surrogate.derivative(torch.tensor(-0.5).double(), neuron.slope, neuron.surrogate).item()
+    assert gradient[0].tolist() == pytest.approx([0.0 if reset == "zero" else 0.5 * slope, slope], rel=1e-12)
+
+
+@BOTH
 def test_interspike_interval_at_constant_current(kernel):
     """A LIF at constant current I spikes every k bins, k the first with I (1 - a^k) / (1 - a) >= 1."""
     decay, current = 0.9, 0.2
@@ -306,6 +321,12 @@ def test_spike_lists_hold_every_spike():
         lists = SpikeList.of_dense(spikes)
         assert torch.equal(lists.dense(spikes), spikes)
         assert (np.diff(lists.starts) == spikes.sum(2).numpy()).all()
+    weight, _, decay = parameters(5, 7, 0.0)
+    for batch in (4, 70):  # one chunk and several
+        spikes = spikes_of((batch, 9, 5), 0.3)
+        emitted = cpu.layer(cpu.encode(spikes, weight), weight, None, decay, LIF(), 9).lists
+        assert emitted.starts[0, 0] == 0 and emitted.starts[-1, -1] == len(emitted.units)
+        assert (emitted.starts[1:, 0] == emitted.starts[:-1, -1]).all()
 
 
 def test_backends_are_chosen_by_name_and_device():

@@ -1,13 +1,15 @@
 """Whole and norm: rate-free means rate-free, and nothing is decided on held-out voices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import random_binned
 
-from lib.data.events import Binned
-from lib.data.variants import align, keep_enough, make_variant, minimum_counts, norm, part
+from lib.data.events import BIN_WIDTH_PAPER, Binned
+from lib.data.variants import align, keep_enough, make_variant, minimum_counts, minimum_of_counts, norm, part
 from lib.errors import InputError
 
 
@@ -105,6 +107,52 @@ def test_too_few_spikes_is_an_error():
         norm(poor, minimum_counts(rich), np.random.default_rng(0))
 
 
+def test_the_papers_thresholds():
+    """Unless told otherwise: two spikes; a unit that fails in 1 % of the samples costs the samples, in 1.5 % itself; and
+    samples are given up as long as they are less than a fifth. Units are counted, not samples."""
+    counts = np.full((200, 60), 5)
+    counts[:2, 3] = 1  # 1 % of the samples: these are given up
+    counts[10:13, 4] = 1  # 1.5 %: the unit is
+    minimum = minimum_of_counts(counts)
+    assert minimum.units.tolist() == [unit for unit in range(60) if unit != 4] and (minimum.counts == 5).all()
+    assert minimum.n_units == 60
+    for n, survive in ((39, 60), (40, 20)):  # units 0, 1, ... each fail once, in a sample of their own
+        counts = np.full((200, 60), 5)
+        counts[np.arange(n), np.arange(n)] = 1
+        assert len(minimum_of_counts(counts).units) == survive
+
+
+def test_the_first_sample_that_fails_is_named():
+    """One poor sample among rich ones, and the first of several."""
+    rich = random_binned(seed=11, n_samples=20, n_units=4, rate=0.6)
+    minimum = minimum_counts(rich)
+    empty = random_binned(seed=11, n_samples=20, n_units=4, rate=0.6, empty=(3, 7))
+    with pytest.raises(InputError, match="sample 3: fewer spikes"):
+        norm(empty, minimum, np.random.default_rng(0))
+    with pytest.raises(InputError, match="sample 0: its spikes cannot be spread"):
+        align(empty.select(np.array([3, 0, 1])))
+
+
+def test_which_spikes_survive_stays():
+    """The draws of a seed, by hand from numpy's generator: results in the store depend on them. A unit whose spikes all
+    stay, or that has its number, uses no more draws than it must."""
+    data = random_binned(seed=2, n_samples=2, n_units=3, rate=0.5, n_bins=12)
+    minimum = type(minimum_counts(data))(np.arange(3), np.array([2, 3, 1]), 3)
+    rng, expected = np.random.default_rng(5), []
+    for sample in range(2):
+        units = data.units[data.offsets[sample] : data.offsets[sample + 1]]
+        bins = data.bins[data.offsets[sample] : data.offsets[sample + 1]]
+        for unit, wanted in enumerate((2, 3, 1)):
+            own = bins[units == unit]
+            for place, bin_ in enumerate(own):
+                if wanted and rng.random() * (len(own) - place) < wanted:
+                    wanted -= 1
+                    expected.append((sample, unit, int(bin_)))
+    drawn = norm(data, minimum, np.random.default_rng(5))
+    sample = np.repeat(np.arange(2), np.diff(drawn.offsets))
+    assert list(zip(sample.tolist(), drawn.units.tolist(), drawn.bins.tolist(), strict=True)) == expected
+
+
 def test_part_is_all_spikes_of_the_surviving_units():
     """Part equals the dense data with the other units' columns removed."""
     data = random_binned(seed=13, n_samples=40, n_units=30, rate=0.15)
@@ -133,6 +181,15 @@ def test_align_brute_force(seed):
             expected.add((unit, min(free, key=lambda b: (abs(b - target), b))))
         assert sorted(expected) == list(zip(aligned.units[span], aligned.bins[span], strict=True))
         assert aligned.bins[span].min() == 0 and aligned.bins[span].max() == n_bins - 1
+
+
+def test_align_at_the_edge_and_to_its_own_length():
+    """Spikes that would meet in the first bin go to the next ones, never round to the last; without a length it is 50
+    bins of the paper, 0.71 s in any bins."""
+    bins = np.array([0, 1, 2, 100], np.uint16)
+    one = Binned(bins, np.zeros(4, np.uint16), np.array([0, 4]), np.zeros(1, int), np.zeros(1, int), ("a",), 1, 101, BIN_WIDTH_PAPER)
+    assert align(one, 10).bins.tolist() == [0, 1, 2, 9]
+    assert align(one).n_bins == 50 and align(replace(one, bin_width=0.001)).n_bins == 707
 
 
 def test_align_and_variant_errors():

@@ -100,8 +100,14 @@ def _is_sound(rule: Rule) -> bool:
     """Whether the fields of a rule are of their types, with one of need and within."""
     cells = [rule.of, {} if rule.than is None else rule.than]
     bounds = _list(rule.within) if rule.need is None else [rule.need]
-    numbers = all(isinstance(bound, (int, float)) for bound in bounds) and len(bounds) == (2 if rule.need is None else 1)
-    known = _is_text(rule.measure) and rule.measure in MEASURES and all(isinstance(cell, dict) and _is_text(*cell) for cell in cells)
+    numbers = all(isinstance(bound, (int, float)) for bound in bounds) and len(bounds) == (
+        2 if rule.need is None else 1
+    )
+    known = (
+        _is_text(rule.measure)
+        and rule.measure in MEASURES
+        and all(isinstance(cell, dict) and _is_text(*cell) for cell in cells)
+    )
     return known and numbers and (rule.need is None) != (rule.within is None)
 
 

@@ -44,7 +44,9 @@ def explain(error: BaseException, device: str) -> str | None:
     needed = f"{asked[1]} were needed, " if asked else ""
     if not cpu:
         free, _ = torch.cuda.mem_get_info() if torch.cuda.is_available() else (0, 0)
-        return f"memory of {device} ran out: {needed}{free / 1e9:.1f} GB are free; use a smaller --preset or --device cpu"
+        return (
+            f"memory of {device} ran out: {needed}{free / 1e9:.1f} GB are free; use a smaller --preset or --device cpu"
+        )
     return f"memory ran out: {needed}{_gigabytes()} are available; {KNOBS}"
 
 

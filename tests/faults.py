@@ -25,7 +25,7 @@ import torch
 from matplotlib.figure import Figure
 from toy import ToyRun
 
-from lib import claims, files, runs, train, tune
+from lib import claims, files, runs, train
 from lib.data import events, export, fsdd, shd, shipped
 from lib.data.convert import convert
 from lib.errors import InputError
@@ -70,7 +70,9 @@ def pipeline(folder: Path) -> None:
 def contents(folder: Path) -> dict[str, str]:
     """Every visible file of the pipeline -> hash of what must not depend on its history (of a run: its result)."""
     found = {}
-    for path in sorted(path for part in ("cache", "runs", "published", "figures") for path in (folder / part).rglob("[!.]*")):
+    for path in sorted(
+        path for part in ("cache", "runs", "published", "figures") for path in (folder / part).rglob("[!.]*")
+    ):
         if path.is_file():
             data = path.read_bytes()
             if path.suffix == ".checkpoint":
@@ -132,7 +134,13 @@ def kill_again_and_again(folder: Path, usual: float, kills: int, seed: int) -> d
             strange += [] if after == expected else [f"run {finished}: differs from the uninterrupted one"]
             finished += 1
     pipeline(place)
-    return {"killed": killed, "finished": finished + 1, "strange": strange, "places": places, "same": contents(place) == expected}
+    return {
+        "killed": killed,
+        "finished": finished + 1,
+        "strange": strange,
+        "places": places,
+        "same": contents(place) == expected,
+    }
 
 
 def kill_at_every_step(folder: Path, _) -> dict:
@@ -199,10 +207,14 @@ def _export(place: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {  # whatever `lib` writes
-    "spikes": lambda place: fsdd.fsdd_events(place / "recordings", place / "cache", jobs=1, manifest=place / "manifest"),
+    "spikes": lambda place: fsdd.fsdd_events(
+        place / "recordings", place / "cache", jobs=1, manifest=place / "manifest"
+    ),
     "checkpoint": _checkpoint,
     "result": lambda place: runs.run_all(RUNS[:1], jobs=1, store=place / "runs"),
-    "table": lambda place: publish(Table("toy", "digits", "quick", [{"x": torch.rand(90).tolist()}], {}), place / "published"),
+    "table": lambda place: publish(
+        Table("toy", "digits", "quick", [{"x": torch.rand(90).tolist()}], {}), place / "published"
+    ),
     "figure": _figure,
     "README": lambda place: claims.write_readme("new\n" * 200, place / "README.md"),
     "archive": lambda place: shd.find("shd_train.h5", place),

@@ -39,14 +39,19 @@ def licence(name: str) -> str | None:
     free = first if len(first) < 60 else ""
     if name in IN_FILES:
         return IN_FILES[name]
-    return said["License-Expression"] or ", ".join(c for c in classified if c != "OSI Approved") or free or "see its files"
+    return (
+        said["License-Expression"] or ", ".join(c for c in classified if c != "OSI Approved") or free or "see its files"
+    )
 
 
 def known() -> dict[str, str]:
     """Line of the written file -> licence, by package and version."""
     if not OUTPUT.exists():
         return {}
-    return {(name, version): text for name, version, text in re.findall(r"^\| (\S+) \| (\S+) \| (.+) \|$", OUTPUT.read_text(), re.M)}
+    return {
+        (name, version): text
+        for name, version, text in re.findall(r"^\| (\S+) \| (\S+) \| (.+) \|$", OUTPUT.read_text(), re.M)
+    }
 
 
 def text() -> str:

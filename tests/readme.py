@@ -68,7 +68,9 @@ def results(reports: list[Path]) -> dict[tuple[str, str], str]:
             outcomes.setdefault(name, Counter())[state] += 1
         for name, states in outcomes.items():
             if name not in found or any(not state.startswith("skipped") for state in states):
-                found[name] = ", ".join(state if len(states) == 1 else f"{n} {state}" for state, n in sorted(states.items()))
+                found[name] = ", ".join(
+                    state if len(states) == 1 else f"{n} {state}" for state, n in sorted(states.items())
+                )
     return found
 
 

@@ -66,8 +66,8 @@ def test_a_difference_inside_its_interval_is_not_reproduced():
     ],
 )  # fmt: skip
 def test_no_difference_is_judged_by_equivalence(a, word):
-    """Band of 2 points, seeds differ by about 1: inside with p < 0.05 (at 1.2 points p is 0.043, at 1.3 0.059); perhaps;
-    surely outside, either side."""
+    """Band of 2 points, seeds differ by about 1: inside with p < 0.05 (at 1.2 points p is 0.043, at 1.3 0.059);
+    perhaps; surely outside, either side."""
     rule = Rule("over_chance", {"variant": "norm", "arm": "a"}, within=[33, 37])
     assert verdict(rule, table(rows("a", a)))[0] == word
 

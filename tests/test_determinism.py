@@ -1,4 +1,4 @@
-"""Three tiers of repeatability: the same bits on one machine, nearly the same on another CPU, the same statistics on a GPU."""
+"""Repeatability: the same bits on one machine, nearly the same on another CPU, the same statistics on a GPU."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def trained(folder: Path, name: str, **variables: str) -> dict:
 
 
 def test_one_machine_gives_the_same_bits(tmp_path):
-    """Fresh processes, with other hashes of words and other numbers of threads in the environment (a run computes on one
-    thread whatever they are): the same accuracy in every epoch, the same bytes of weights."""
+    """Fresh processes, with other hashes of words and other numbers of threads in the environment (a run computes on
+    one thread whatever they are): the same accuracy in every epoch, the same bytes of weights."""
     first = trained(tmp_path, "a", PYTHONHASHSEED="0", OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     other = trained(tmp_path, "b", PYTHONHASHSEED="77", OMP_NUM_THREADS="3", NUMBA_NUM_THREADS="2", MKL_NUM_THREADS="3")
     assert first == other and len(first["weights"]) == 64
@@ -57,7 +57,8 @@ def test_another_cpu_gives_nearly_the_same(tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_gpu_gives_the_same_statistics():
-    """Eight seeds of the order task: mean accuracies on GPU and CPU differ by less than three standard errors, or 2 points."""
+    """Eight seeds of the order task: mean accuracies on GPU and CPU differ by less than three standard errors, or by 2
+    points."""
     scores = {}
     for device in ("cpu", "cuda"):
         config = TrainingConfig(6, 32, lr=1e-2)

@@ -47,14 +47,14 @@ def test_killed_at_fifty_random_moments_nothing_is_lost(tmp_path, seed):
 
 @pytest.mark.slow
 def test_killed_at_every_step_of_writing_nothing_is_half_written(tmp_path):
-    """Every writer (`faults.WRITERS`), killed as it makes the file, syncs, sets its mode, renames it, and just after: the
-    file is there whole or not at all, and the next call makes it."""
+    """Every writer (`faults.WRITERS`), killed as it makes the file, syncs, sets its mode, renames it, and just after:
+    the file is there whole or not at all, and the next call makes it."""
     came = befall("steps", tmp_path / "a")
     assert came == {"killed": 50, "strange": []}
 
 
 def left_as_it_was(came: dict, reason: str) -> None:
-    """Each writer said the reason in one line that names a file, left nothing, kept what was there, and worked later."""
+    """Each writer said the reason in one line with a file, left nothing, kept what was there, and worked later."""
     for name, what in came.items():
         lines = [line for line in what["said"].splitlines() if line.startswith("error: ")]
         assert len(lines) == 1 and re.search(reason, lines[0]), (name, what)
@@ -88,15 +88,22 @@ def test_changed_files_of_a_cache_are_made_again(tmp_path):
     for name, each in came.items():
         assert [status for status, _, _ in each] == [0] * 4 and all(same for _, same, _ in each), (name, each)
         said = [n for _, _, n in each]
-        assert said == [1] * 4 or name.startswith("runs") and said == [1, 1, 0, 1], (name, said)  # a bit of the time it took
+        assert said == [1] * 4 or name.startswith("runs") and said == [1, 1, 0, 1], (
+            name,
+            said,
+        )  # a bit of the time it took
 
 
 def test_a_killed_run_of_notebooks_leaves_no_result(tmp_path):
-    """SIGKILL to the command in the middle of a cell: no executed notebook, its kernel ends, and the next run succeeds."""
+    """SIGKILL to the command in the middle of a cell: no executed notebook, the kernel ends, the next run succeeds."""
     from test_notebooks import write
 
     once = "import os, time\nfrom pathlib import Path\nprint('kernel', os.getpid(), flush=True)\n"
-    write(tmp_path, "00_long.ipynb", once + f"mark = Path({str(tmp_path / 'mark')!r})\nif not mark.exists(): mark.touch(); time.sleep(99)")
+    write(
+        tmp_path,
+        "00_long.ipynb",
+        once + f"mark = Path({str(tmp_path / 'mark')!r})\nif not mark.exists(): mark.touch(); time.sleep(99)",
+    )
     program = (
         "import sys; from pathlib import Path; from lib import notebooks; from lib.__main__ import main\n"
         f"place = Path({str(tmp_path)!r})\n"

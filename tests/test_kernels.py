@@ -247,11 +247,11 @@ def test_golden_traces(kernel):
 @BOTH
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_exactly_at_threshold_is_a_spike_in_both_passes(kernel, reset):
-    """A potential of exactly 1 is reset, so that the next input does not reach threshold; and nothing of before the spike
-    is in the gradient of what comes after it, but for what "subtract" leaves: half of it, in both kernels."""
+    """A potential of exactly 1 is reset, so that the next input does not reach threshold; and nothing of before the
+    spike is in the gradient of what comes after it, but for what "subtract" leaves: half of it, in both kernels."""
     neuron = LIF(reset=reset)
     assert run_one(kernel, [1.0, 0.6, 0.4], neuron) == [1, 0, 0]
-    spikes, weight = torch.eye(2, dtype=torch.float64)[None], torch.tensor([[1.0, 0.5]], dtype=torch.float64).requires_grad_()
+    spikes, weight = torch.eye(2).double()[None], torch.tensor([[1.0, 0.5]]).double().requires_grad_()
     out = kernel.layer(kernel.encode(spikes, weight), weight, None, torch.full((1,), 0.5).double(), neuron, 2)
     carrier = out.carrier if isinstance(out, cpu.Spikes) else out
     (gradient,) = torch.autograd.grad(carrier[0, 1, 0], weight)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from lib.data import shd
@@ -56,7 +57,7 @@ def test_only_the_download_of_shd_knows_the_network():
 
 
 def test_downloads_are_by_https_and_pinned():
-    """Every mirror is https, every file that is fetched has an MD5, and no source of `lib` holds an http address to fetch."""
+    """Every mirror is https, every file that is fetched has an MD5, and no source of `lib` holds an http address."""
     assert shd.MIRRORS and all(mirror.startswith("https://") for mirror in shd.MIRRORS)
     fetched = {f"{name}.zip" for names in shd.FILES.values() for name in names.values()}
     assert fetched == set(shd.MD5) and all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in shd.MD5.values())
@@ -68,13 +69,10 @@ def test_downloads_are_by_https_and_pinned():
 def test_importing_and_training_reach_nothing(tmp_path):
     """All modules of `lib` are imported and two networks of the entry figure are trained at smoke size, in a process in
     which every connection and every look-up of a name ends it."""
-    try:
-        import triton  # noqa: F401
-
-        triton = "triton"
-    except ImportError:
-        triton = "no triton"
+    triton = "triton" if find_spec("triton") else "no triton"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BRC_HEADLESS": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path), triton], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), triton], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(r"^2 results$", done.stdout, re.M)

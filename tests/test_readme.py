@@ -15,8 +15,8 @@ import mutants
 
 
 def test_the_list_of_promises_is_current(request):
-    """tests/README.md has every test with its docstring and, where this run collects all tests, its number of cases: write
-    it anew with `python tests/readme.py`."""
+    """tests/README.md has every test with its docstring and, where this run collects all tests, its number of cases:
+    write it anew with `python tests/readme.py`."""
     written = readme.rows(readme.OUTPUT.read_text())
     expected = {
         (path.relative_to(readme.TESTS.parent).as_posix(), test): promise
@@ -31,7 +31,9 @@ def test_the_list_of_promises_is_current(request):
 
 def test_every_test_states_its_promise():
     """No test is without a docstring."""
-    assert [(path.name, test) for path in readme.files() for test, promise in readme.promises(path).items() if not promise] == []
+    assert [
+        (path.name, test) for path in readme.files() for test, promise in readme.promises(path).items() if not promise
+    ] == []
 
 
 def test_no_promise_is_listed_as_broken():
@@ -52,7 +54,9 @@ def test_results_of_later_runs_count_more(tmp_path):
     found = readme.results([tmp_path / "a.xml", tmp_path / "b.xml"])
     assert found["tests/test_a.py", "test_one"] == "1 passed, 1 skipped (no GPU here)"
     assert (found["tests/test_a.py", "test_two"], found["tests/test_a.py", "test_three"]) == ("passed", "failure")
-    assert readme.count(["t.py::test_a[1]", "t.py::test_a[2::3]", "t.py::test_b"]) == Counter({("t.py", "test_a"): 2, ("t.py", "test_b"): 1})
+    assert readme.count(["t.py::test_a[1]", "t.py::test_a[2::3]", "t.py::test_b"]) == Counter(
+        {("t.py", "test_a"): 2, ("t.py", "test_b"): 1}
+    )
 
 
 SOURCE = '''
@@ -66,15 +70,30 @@ def f(a: int, b=1):
 
 
 def test_mutants_are_one_fault_each():
-    """Operators, constants, bounds and conditions of code are changed, one at a time; no docstring, annotation or message
-    is; names are different, and each mutant can be compiled."""
+    """Operators, constants, bounds and conditions of code are changed, one at a time; no docstring, annotation or
+    message is; names are different, and each mutant can be compiled."""
     some = mutants.mutants(SOURCE)
     names = [mutant.name for mutant in some]
     assert len(set(names)) == len(names) == len({mutant.source for mutant in some}) == 10
     for mutant in some:
         compile(mutant.source, "mutant", "exec")
-        assert "Text with 5 and a < b" in mutant.source and "a: int" in mutant.source and "{a + b} is wrong" in mutant.source
-    for fault in ("a <= b", "b or not i", "not not i", "max(a, i)", "+ 2", "+ 0", "- 1", "range(a, b - 1)", "b=2", "b=0"):
+        assert (
+            "Text with 5 and a < b" in mutant.source
+            and "a: int" in mutant.source
+            and "{a + b} is wrong" in mutant.source
+        )
+    for fault in (
+        "a <= b",
+        "b or not i",
+        "not not i",
+        "max(a, i)",
+        "+ 2",
+        "+ 0",
+        "- 1",
+        "range(a, b - 1)",
+        "b=2",
+        "b=0",
+    ):
         assert any(fault in name.split("  ->  ")[1] for name in names), fault
 
 

@@ -127,7 +127,8 @@ def test_time_and_memory_are_those_of_the_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "jobs", "processes"), [("cpu", 2, 2), ("cpu", 9, 3), ("cpu", None, min(3, os.cpu_count() or 1)), ("cuda", 9, 1)]
+    ("device", "jobs", "processes"),
+    [("cpu", 2, 2), ("cpu", 9, 3), ("cpu", None, min(3, os.cpu_count() or 1)), ("cuda", 9, 1)],
 )
 def test_how_runs_are_handed_out(tmp_path, monkeypatch, capsys, device, jobs, processes):
     """As many processes as asked for, or one a core, but no more than runs; on a GPU one. A run is a task of its own,

@@ -108,7 +108,7 @@ def test_a_trial_changes_nothing_for_good_files(tmp_path, monkeypatch):
 
 
 def test_archives_write_only_what_they_are_asked_for(tmp_path):
-    """Members with a path out of the folder, absolute ones and links are not unpacked; the one file that is wanted is."""
+    """Members with a path out of the folder, absolute ones and links are not unpacked; the file that is wanted is."""
     folder, outside = tmp_path / "data", tmp_path / "outside"
     folder.mkdir()
     outside.mkdir()
@@ -173,9 +173,17 @@ def test_shipped_arrays_run_no_code(tmp_path):
 
 
 def test_nothing_is_unpickled():
-    """No source of `lib` uses pickle or joblib's files, loads a checkpoint with code, or reads YAML that builds objects."""
+    """No source of `lib` uses pickle or joblib's files, checkpoints with code, or YAML that builds objects."""
     for path in sorted((ROOT / "lib").rglob("*.py")):
         text = path.read_text()
-        for word in ("import pickle", "joblib.load", "yaml.load(", "yaml.unsafe", "allow_pickle=True", " eval(", " exec("):
+        for word in (
+            "import pickle",
+            "joblib.load",
+            "yaml.load(",
+            "yaml.unsafe",
+            "allow_pickle=True",
+            " eval(",
+            " exec(",
+        ):
             assert word not in text, (path, word)
         assert text.count("torch.load(") == text.count("weights_only=True"), path

@@ -108,8 +108,8 @@ def test_too_few_spikes_is_an_error():
 
 
 def test_the_papers_thresholds():
-    """Unless told otherwise: two spikes; a unit that fails in 1 % of the samples costs the samples, in 1.5 % itself; and
-    samples are given up as long as they are less than a fifth. Units are counted, not samples."""
+    """Unless told otherwise: two spikes; a unit that fails in 1 % of the samples costs the samples, in 1.5 % itself;
+    and samples are given up as long as they are less than a fifth. Units are counted, not samples."""
     counts = np.full((200, 60), 5)
     counts[:2, 3] = 1  # 1 % of the samples: these are given up
     counts[10:13, 4] = 1  # 1.5 %: the unit is
@@ -187,7 +187,17 @@ def test_align_at_the_edge_and_to_its_own_length():
     """Spikes that would meet in the first bin go to the next ones, never round to the last; without a length it is 50
     bins of the paper, 0.71 s in any bins."""
     bins = np.array([0, 1, 2, 100], np.uint16)
-    one = Binned(bins, np.zeros(4, np.uint16), np.array([0, 4]), np.zeros(1, int), np.zeros(1, int), ("a",), 1, 101, BIN_WIDTH_PAPER)
+    one = Binned(
+        bins,
+        np.zeros(4, np.uint16),
+        np.array([0, 4]),
+        np.zeros(1, int),
+        np.zeros(1, int),
+        ("a",),
+        1,
+        101,
+        BIN_WIDTH_PAPER,
+    )
     assert align(one, 10).bins.tolist() == [0, 1, 2, 9]
     assert align(one).n_bins == 50 and align(replace(one, bin_width=0.001)).n_bins == 707
 

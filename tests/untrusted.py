@@ -11,7 +11,6 @@ import gzip
 import io
 import json
 import os
-import re
 import resource
 import signal
 import sys
@@ -22,42 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from damage import mutate
 
 SECONDS = 6  # that a file may take
 MEMORY = 3 << 30  # bytes of address space beside what the libraries have
-NASTY = (0, 1, 2, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
 RUN = {"type": "R", "fields": {"seed": 0}, "version": 1, "data": None}
-WORDS = (b"null", b"true", b"-1", b"1e999", b"NaN", b"[]", b"{}", b'"x"', b"9" * 40, b"", b"[" * 3000, b"\xff\xfe", b"*a", b"!!")
-
-
-def mutate(good: bytes, rng: np.random.Generator, text: bool) -> bytes:
-    """One to four changes."""
-    data = bytearray(good)
-    for _ in range(rng.integers(1, 5)):
-        at, n = int(rng.integers(len(data) + 1)), int(rng.choice([1, 2, 4, 8, 64]))
-        kind = rng.integers(8 if text else 7)
-        if kind == 0:
-            data[at : at + 1] = bytes([rng.integers(256)])
-        elif kind == 1:
-            data[at : at + n] = rng.bytes(n)
-        elif kind == 2:
-            width = int(rng.choice([1, 2, 4, 8]))
-            number = NASTY[rng.integers(len(NASTY))] % (1 << 8 * width)
-            data[at : at + width] = number.to_bytes(width, rng.choice(["little", "big"]))
-        elif kind == 3:
-            del data[at : None if rng.random() < 0.3 else at + n]
-        elif kind == 4:
-            start = int(rng.integers(len(data) + 1))
-            data[at : at + n] = data[start : start + n]
-        elif kind == 5:
-            data[at:at] = rng.bytes(n)
-        elif kind == 6:
-            data[at : at + n] = bytes(n)
-        else:
-            tokens = list(re.finditer(rb"[\w.+-]+", data)) or [re.match(rb"", data)]
-            token = tokens[rng.integers(len(tokens))]
-            data[token.start() : token.end()] = WORDS[rng.integers(len(WORDS))]
-    return bytes(data)
 
 
 def mutant(kind: str, good: list[bytes], number: int) -> bytes:
@@ -196,7 +164,9 @@ def tables(folder: Path) -> list[bytes]:
     """A published table, packed."""
     from lib.tables import Table, publish
 
-    return [publish(Table("x", "digits", "quick", [{"seed": 0, "accuracy": 0.5}], {"runs": ["a"]}), folder).read_bytes()]
+    return [
+        publish(Table("x", "digits", "quick", [{"seed": 0, "accuracy": 0.5}], {"runs": ["a"]}), folder).read_bytes()
+    ]
 
 
 def read_table(path: Path) -> None:

@@ -40,7 +40,9 @@ def _check(path: Path, size: int, mtime_ns: int) -> None:
     words = [sys.executable, "-m", __name__, str(path), str(PATIENCE)]
     done = subprocess.run(words, env=environment, capture_output=True)
     if done.returncode < 0:
-        reason = "without end" if -done.returncode == signal.SIGALRM else f"crash, {signal.Signals(-done.returncode).name}"
+        reason = (
+            "without end" if -done.returncode == signal.SIGALRM else f"crash, {signal.Signals(-done.returncode).name}"
+        )
         raise InputError(f"{path}: damaged, the HDF5 library cannot read it ({reason}); {REMEDY}")
 
 

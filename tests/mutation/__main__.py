@@ -49,7 +49,9 @@ AS_PYTHON = ("lib/perturb.py", "lib/data/variants.py", "lib/kernels/scans.py")
 
 def copy_of_tree(folder: Path) -> Path:
     """The files as they are now, but for what git ignores."""
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     tree = folder / "tree"
     for name in (name for name in names if (ROOT / name).exists()):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,7 @@ def run_tests(tree: Path, words: list[str], limit: float) -> tuple[str, str, flo
 
 def check(module: str, number: int) -> None:
     """Run what is not known yet of one module; this process is its own, see `main`."""
-    import hypothesis, numba, pytest, scipy.stats, sklearn, torch, yaml as _  # noqa: E401, F401 - once for all forks
+    import hypothesis, numba, pytest, scipy.stats, sklearn, torch  # noqa: E401, F401, I001 - once for all forks
 
     torch.set_num_threads(1)
     source = (ROOT / module).read_text()
@@ -139,7 +141,9 @@ def write_known(module: str, known: dict) -> None:
 
 def equivalents() -> dict[str, str]:
     """Name of a mutant -> why it changes nothing that could be seen."""
-    return {name: why for names in (yaml.safe_load(EQUIVALENT.read_text()) or {}).values() for name, why in names.items()}
+    return {
+        name: why for names in (yaml.safe_load(EQUIVALENT.read_text()) or {}).values() for name, why in names.items()
+    }
 
 
 def outcomes(module: str, number: int) -> dict[str, str]:
@@ -161,13 +165,17 @@ def report(number: int) -> str:
     for module, each in found.items():
         n = {word: sum(w == word for _, w in each) for word in ("noticed", "equivalent", "survived", "not run")}
         share = f" ({100 * n['noticed'] / max(1, len(each) - n['equivalent'] - n['not run']):.0f} %)"
-        lines.append(f"| {module} | {len(each)} | {n['noticed']}{share} | {n['equivalent']} | {n['survived']} | {n['not run']} |")
+        lines.append(
+            f"| {module} | {len(each)} | {n['noticed']}{share} | {n['equivalent']} | {n['survived']} | {n['not run']} |"
+        )
     same = equivalents()
     for module, each in found.items():
         rest = [(name, word) for name, word in each if word in ("survived", "equivalent")]
         if rest:
             lines += ["", f"## {module}", ""]
-            lines += [f"- `{name}`: {f'equivalent: {same[name]}' if word == 'equivalent' else word}" for name, word in rest]
+            lines += [
+                f"- `{name}`: {f'equivalent: {same[name]}' if word == 'equivalent' else word}" for name, word in rest
+            ]
     return "\n".join(lines) + "\n"
 
 

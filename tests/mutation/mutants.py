@@ -14,7 +14,15 @@ OPERATORS = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.USub: ast.UAdd,
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "minimum": "maximum", "maximum": "minimum"}
+NAMES = {
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "floor": "ceil",
+    "minimum": "maximum",
+    "maximum": "minimum",
+}
 SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr, ast.Raise, ast.Assert)
 AROUND = 30  # characters of a statement that are shown beside a fault
 WITHOUT_EFFECT = ("cache", "nogil", "stacklevel")  # keywords of the compiler and of warnings: no result depends on them
@@ -62,9 +70,13 @@ def sample(source: str, number: int, seed: int) -> list[Mutant]:
 
 def _difference(before: str, after: str) -> str:
     """Where two lines differ, with what stands around it."""
-    start = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after)))
+    start = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
     left = max(0, start - AROUND)
-    end = next(i for i in range(1, 1 + len(before + after)) if before[-i:][:1] != after[-i:][:1] or len(before) - i < start)
+    end = next(
+        i for i in range(1, 1 + len(before + after)) if before[-i:][:1] != after[-i:][:1] or len(before) - i < start
+    )
     stop = [max(start + 1, len(text) - end + 1 + AROUND) for text in (before, after)]
     return "  ->  ".join(text[left:until] for text, until in zip((before, after), stop, strict=True))
 

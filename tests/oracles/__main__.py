@@ -29,4 +29,9 @@ def environment(folder: Path = FOLDER) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(subprocess.run([environment(), "-m", "pytest", "-W", "ignore::DeprecationWarning", str(HERE), *sys.argv[1:]], cwd=HERE.parents[1]).returncode)
+    sys.exit(
+        subprocess.run(
+            [environment(), "-m", "pytest", "-W", "ignore::DeprecationWarning", str(HERE), *sys.argv[1:]],
+            cwd=HERE.parents[1],
+        ).returncode
+    )

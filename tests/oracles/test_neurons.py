@@ -48,7 +48,12 @@ def test_lif_is_brian_s_exact_integration(brian2, kernel, reset):
     """dv/dt = -v / tau, integrated exactly, with jumps by the input: the same spikes, 30 neurons, 200 steps."""
     drive, decay = current(0, 0.4, 0.5), decays(0)
     group, monitor = run_brian(
-        brian2, "dv/dt = -v / tau : 1\ntau : second", "v += drive(t, i)", drive, "v >= 1", {"zero": "v = 0", "subtract": "v -= 1"}[reset]
+        brian2,
+        "dv/dt = -v / tau : 1\ntau : second",
+        "v += drive(t, i)",
+        drive,
+        "v >= 1",
+        {"zero": "v = 0", "subtract": "v -= 1"}[reset],
     )
     group.tau = -1 / np.log(decay) * brian2.ms
     brian2.Network(group, monitor).run(N_STEPS * brian2.ms)

@@ -234,6 +234,7 @@ def test_writing_the_readme_changes_the_table_only(tmp_path, monkeypatch, capsys
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: {}}]}",
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: 5, need: 1}]}",
         "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: {}, within: [1]}]}",
+        "- {id: F1, claim: a, figure: b, paper: c, data: [], rules: [{measure: drop, of: {}, within: [1, high]}]}",
         "- {id: F1, claim: a, figure: 7, paper: c, data: [], rules: []}",
         "- {id: F1, claim: a, figure: b, paper: c, data: 5, rules: []}",
     ],

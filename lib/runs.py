@@ -56,7 +56,10 @@ class Job:
 
 
 class Run(Protocol):
-    """What `run_all` asks of a frozen dataclass; its fields are its identity."""
+    """What `run_all` asks of a frozen dataclass; its fields are its identity.
+
+    It may have an `effort`, how long it will take in any unit (default 1): the longest are begun first.
+    """
 
     def perform(self, job: Job) -> dict:
         """Compute; plain numbers, strings, lists and dictionaries. Raises RunFailed where they would mean nothing."""
@@ -155,7 +158,8 @@ def run_all(
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
         parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
-        tasks = (joblib.delayed(_compute)(path, run, job) for path, run in missing.items())
+        longest_first = sorted(missing.items(), key=lambda item: -getattr(item[1], "effort", 1))  # no core idles at the end
+        tasks = (joblib.delayed(_compute)(path, run, job) for path, run in longest_first)
         try:
             for outcome in parallel(tasks):
                 known[store / f"{outcome.key}.json"] = outcome
@@ -174,7 +178,9 @@ def run_all(
 def _workers(scheduler: str | None):
     """Joblib's backend: processes here, or the workers of a dask scheduler."""
     if scheduler is None:
-        with joblib.parallel_config("loky", inner_max_num_threads=THREADS):
+        with warnings.catch_warnings(), joblib.parallel_config("loky", inner_max_num_threads=THREADS):
+            # A process that has grown is replaced between two runs; nothing is lost
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
             yield
         return
     try:

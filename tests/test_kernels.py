@@ -1,5 +1,6 @@
 """Fast kernels equal the specification; the specification equals hand calculation and finite differences."""
 
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -168,13 +169,25 @@ def test_golden_trace_of_a_spike_response_neuron(kernel):
 
 
 def test_compilation_is_announced_only_when_it_is_due(monkeypatch, tmp_path, capsys):
-    """One line where no compiled scan newer than its source is on disk; none where there is one."""
-    for made, lines in ((False, 1), (True, 0)):
+    """One line where no compiled scan as new as its source is on disk; none where there is one."""
+    changed = os.stat(cpu.scans.__file__).st_mtime_ns
+    for made, lines in ((None, 1), (changed - 10**9, 1), (changed, 0), (changed + 10**9, 0)):
         if made:
             (tmp_path / "scans.lif_forward-1.py3.nbi").touch()
+            os.utime(tmp_path / "scans.lif_forward-1.py3.nbi", ns=(made, made))
         monkeypatch.setattr(cpu.scans, "lif_forward", SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path)))
         cpu.announce_compilation.__wrapped__()
         assert capsys.readouterr().err.count("\n") == lines
+
+
+@BOTH
+def test_scoring_gives_the_spikes_of_training(kernel):
+    """Without gradients, where nothing is kept for a backward pass, a layer emits the same spikes."""
+    spikes, leaves = spikes_of((3, 40, 9), 0.3), [x.requires_grad_() for x in parameters(9, 7, 3.5)]
+    trained = kernel.layer(kernel.encode(spikes, leaves[0]), *leaves, LIF(), 45)
+    with torch.no_grad():
+        scored = kernel.layer(kernel.encode(spikes, leaves[0]), *leaves, LIF(), 45)
+    assert dense(trained, leaves[0]).sum() > 20 and torch.equal(dense(scored, leaves[0]), dense(trained, leaves[0]))
 
 
 @pytest.mark.parametrize("neuron", NEURONS[:3], ids=lambda n: n.surrogate)

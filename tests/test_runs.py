@@ -97,6 +97,16 @@ def test_a_run_is_computed_once(tmp_path, log):
     assert log() == {seed: ["0", "0"] for seed in (1, 3, 4)}
 
 
+def test_the_longest_runs_are_begun_first(tmp_path):
+    """So that no core idles at the end; outcomes come in the order that was asked for."""
+    some = [ToyRun(0, epochs, outcome="failed") for epochs in (1, 3, 2)]
+    with pytest.warns(UserWarning, match="silent"):
+        outcomes = run_all(some, jobs=1, store=tmp_path)
+    assert [outcome.key for outcome in outcomes] == [key_of(run) for run in some]
+    written = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.stem for path in written] == [key_of(ToyRun(0, epochs, outcome="failed")) for epochs in (3, 2, 1)]
+
+
 def test_changed_config_or_data_is_computed_again(tmp_path, log):
     """One more epoch or another checksum of the data: both runs exist afterwards."""
     for run in (ONE, replace(ONE, epochs=2), replace(ONE, data="xyz")):

@@ -44,6 +44,11 @@ class ToyRun:
     data: str = "abc"
     outcome: str = "trained"
 
+    @property
+    def effort(self) -> int:
+        """What takes more epochs takes longer."""
+        return self.epochs
+
     def data_checksum(self, data_dir: str | None) -> str:
         """Whatever the test says."""
         return self.data

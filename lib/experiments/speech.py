@@ -90,6 +90,16 @@ class SpeechRun:
         chosen_by = (REVERSED, self.train_perturbation)
         return [CLEAN, *(test for test in self.test_perturbations if part == "test" or test in chosen_by)]
 
+    @property
+    def effort(self) -> float:
+        """Time that it takes, in those of a network without delays on norm, roughly."""
+        spikes = 1.0 if self.variant.startswith("norm") else 2.0
+        if self.arm == COUNT_MLP:
+            return 0.1 * spikes
+        kind = KINDS[self.arm]
+        neurons = 5.0 if kind.recurrent else 2.5 if kind.srm else 1.0
+        return spikes * neurons * kind.widen * (1.0 if kind.delays == "none" else 1.4)
+
     def data_checksum(self, data_dir: str | None) -> str:
         """Of the files that the data set consists of."""
         return speech.checksum(self.data, data_dir)

@@ -69,6 +69,11 @@ class SyntheticRun:
     network: EventNetworkConfig | None = None
     training: TrainingConfig | None = None
 
+    @property
+    def effort(self) -> float:
+        """Samples that are trained on, over all epochs."""
+        return self.samples * self.training.epochs if self.training else 0.0
+
     def data_checksum(self, data_dir: str | None) -> None:
         """The data are made from the fields."""
 

@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import resource
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +79,14 @@ def main() -> None:
     print(f"ours              {ours:.3f} CPU s for {SECONDS} s of sound at 700 units, {spikes} spikes, {memory:.0f} MB")
     agreement(sound)
     few, more = 4, 12
-    costs = [cpu_seconds(lambda n=n: MonoAudioWave(sound.copy(), RATE).transform(Wave2Spike(n)), 3) for n in (few, more)]
+    costs = [
+        cpu_seconds(lambda n=n: MonoAudioWave(sound.copy(), RATE).transform(Wave2Spike(n)), 3) for n in (few, more)
+    ]
     slope = (costs[1] - costs[0]) / (more - few)
     at_700 = costs[0] + slope * (700 - few)
-    print(f"converter         {costs[0]:.2f} CPU s at {few} units, {costs[1]:.2f} at {more}: {at_700:.0f} at 700 (extrapolated)")
+    print(
+        f"converter         {costs[0]:.2f} CPU s at {few} units, {costs[1]:.2f} at {more}: {at_700:.0f} at 700 (extrapolated)"
+    )
     print(f"ratio             {at_700 / ours:.0f}")
 
 

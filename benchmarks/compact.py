@@ -38,7 +38,9 @@ def main() -> None:
         exact, compact = (validation_accuracy(seed, compact) for compact in (False, True))
         differences.append(compact - exact)
         print(f"seed {seed}: exact {exact:.1f} %, compact {compact:.1f} %", flush=True)
-    print(f"compact minus exact: {np.mean(differences):+.2f} points, standard error {np.std(differences, ddof=1) / 5**0.5:.2f}")
+    print(
+        f"compact minus exact: {np.mean(differences):+.2f} points, standard error {np.std(differences, ddof=1) / 5**0.5:.2f}"
+    )
 
 
 if __name__ == "__main__":

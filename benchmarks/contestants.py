@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .jax_contestants import brainstate, spyx
+from .jax_contestants import brainstate, spyx  # noqa: F401 - found here by name
 from .tasks import DECAY, LR, SLOPE, Problem
 
 Contestant = tuple[Callable[[], None], Callable[[], list[float]]]

@@ -33,7 +33,7 @@ def spyx(problem: Problem):
     train = spyx.optimize.make_train_step(loss)
 
     def rates() -> list[float]:
-        hidden = [layers[: end] for end in range(2, len(layers), 2)]
+        hidden = [layers[:end] for end in range(2, len(layers), 2)]
         return [float(spyx.nn.run(spyx.nn.Sequential(*part), spikes)[0].mean()) for part in hidden]
 
     return lambda: train(model, optimiser, spikes, labels).block_until_ready(), rates

@@ -91,7 +91,9 @@ def main() -> None:
             table.append({"configuration": list(name)} | measure(runs, job, Path(store)))
             bar.update(1)
     for row in table:
-        print(f"{', '.join(row['configuration']):64s} {row['runs']:5d} runs {row['epochs']:5d} epochs {row['epoch_s']:7.3f} s {row['hours']:8.2f} h")
+        print(
+            f"{', '.join(row['configuration']):64s} {row['runs']:5d} runs {row['epochs']:5d} epochs {row['epoch_s']:7.3f} s {row['hours']:8.2f} h"
+        )
     device = torch.cuda.get_device_name() if job.device == "cuda" else "one CPU core"
     total = round(sum(row["hours"] for row in table), 1)
     with write_atomically(RESULTS) as temporary:

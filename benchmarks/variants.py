@@ -129,7 +129,9 @@ def scale(folder: Path) -> None:
     minutes = (time.monotonic() - begin) / 60
     written = sum(path.stat().st_size for path in (folder / "out").iterdir()) / 1e9
     n = sum(SIZES.values())
-    print(f"{n:,} samples exported with their audit in {minutes:.1f} min, {written:.1f} GB; peak memory {peak / 1e6:.2f} GB")
+    print(
+        f"{n:,} samples exported with their audit in {minutes:.1f} min, {written:.1f} GB; peak memory {peak / 1e6:.2f} GB"
+    )
 
 
 def main() -> None:

@@ -142,9 +142,7 @@ PERTURBATIONS = {
 }
 
 
-def apply(
-    name: str, data: Spikes, level: float, rng: np.random.Generator, duration_ms: float | None = None
-) -> Spikes:
+def apply(name: str, data: Spikes, level: float, rng: np.random.Generator, duration_ms: float | None = None) -> Spikes:
     """Perturb by name; level 0 leaves the data as they are.
 
     Args:

@@ -158,7 +158,8 @@ def run_all(
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
         parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
-        longest_first = sorted(missing.items(), key=lambda item: -getattr(item[1], "effort", 1))  # no core idles at the end
+        # So that no core idles at the end
+        longest_first = sorted(missing.items(), key=lambda item: -getattr(item[1], "effort", 1))
         tasks = (joblib.delayed(_compute)(path, run, job) for path, run in longest_first)
         try:
             for outcome in parallel(tasks):

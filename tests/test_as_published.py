@@ -24,7 +24,9 @@ def random_file(rng, n, n_units=6, n_classes=3):
         units = np.repeat(np.arange(n_units), rng.poisson(rates))
         times = rng.choice(np.concatenate([np.linspace(0, 1.4, 100), rng.uniform(0, 1.7, 100)]), len(units))
         trains.append((times, units))
-    return Events.from_list(trains, rng.integers(0, n_classes, n), np.zeros(n), [str(k) for k in range(n_classes)], n_units)
+    return Events.from_list(
+        trains, rng.integers(0, n_classes, n), np.zeros(n), [str(k) for k in range(n_classes)], n_units
+    )
 
 
 def dense(data):

@@ -20,7 +20,8 @@ def test_a_fresh_process_repeats_exactly():
         "print(hashlib.sha256(b''.join(sounds)).hexdigest())"
     )
     hashes = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     }
     assert len(hashes) == 1 and len(hashes.pop()) == 65
 
@@ -28,7 +29,7 @@ def test_a_fresh_process_repeats_exactly():
 def test_utterances_differ():
     """Repetitions, words and voices of a data set are different sounds; each fills the 16-bit range to 0.9."""
     speaker = Speaker()
-    sounds = [digits.utterance(speaker, v, l, r)[0] for v, l, r in ((0, 3, 0), (0, 3, 1), (0, 13, 0), (5, 3, 0))]
+    sounds = [digits.utterance(speaker, *which)[0] for which in ((0, 3, 0), (0, 3, 1), (0, 13, 0), (5, 3, 0))]
     assert len({sound.tobytes() for sound in sounds}) == 4
     assert all(sound.dtype == np.int16 and abs(sound).max() == round(0.9 * 32767) for sound in sounds)
 

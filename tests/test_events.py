@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from samples import random_binned
 
 from lib.data.events import (
-    BIN_WIDTH_PAPER, Binned, Events, bin_events, concatenate, join, read_shd, read_shd_chunks, write_shd,
+    BIN_WIDTH_PAPER,
+    Binned,
+    Events,
+    bin_events,
+    concatenate,
+    join,
+    read_shd,
+    read_shd_chunks,
+    write_shd,
 )  # fmt: skip
 from lib.errors import InputError
 
@@ -58,7 +66,10 @@ def test_absolute_time_is_kept():
     """Shifting all events by k bins shifts all spikes by k bins: the onset is not subtracted."""
     events = random_events(1)
     later = Events.from_list(
-        [(events[i][0] + 7 * 0.01, events[i][1]) for i in range(len(events))], events.labels, events.speakers, events.keys
+        [(events[i][0] + 7 * 0.01, events[i][1]) for i in range(len(events))],
+        events.labels,
+        events.speakers,
+        events.keys,
     )
     one, two = bin_events(events, 0.01, 200)[0], bin_events(later, 0.01, 200)[0]
     assert (one.dense(np.arange(5))[:, :190] == two.dense(np.arange(5))[:, 7:197]).all()

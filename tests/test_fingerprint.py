@@ -10,7 +10,7 @@ from lib.errors import InputError
 from lib.fingerprint import changed, current, refresh, source_hash
 from lib.runs import RESULTS_VERSION
 
-CODE = 'X = 1  # one\n\n\ndef f(a: int) -> int:\n    return a + X\n'
+CODE = "X = 1  # one\n\n\ndef f(a: int) -> int:\n    return a + X\n"
 
 
 def test_no_source_changed_without_version_or_waiver():

@@ -50,7 +50,11 @@ def test_lock_pins_every_dependency_within_its_declared_range():
 def test_lock_has_names_and_exact_versions_only():
     """No address of a registry, no local version, no range, nothing twice, torch as decided."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()[1:]
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*(; platform_system == \"Linux\")?", line)] == []
+    assert [
+        line
+        for line in lines
+        if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*(; platform_system == \"Linux\")?", line)
+    ] == []
     assert len(pins()) == len(lines)
     assert pins()["torch"] == "2.13.0"
 
@@ -264,7 +268,10 @@ def test_slow_tests_compare_with_other_simulators_too(checkout, failing, code):
     """`test --slow` ends with the oracles, in their own environment, and fails if they do."""
     done = checkout.run("test", "--slow", active="complete", FAILS=failing)
     assert done.returncode == code
-    assert [call.split("/complete/bin/python ")[1] for call in checkout.calls()][::2] == ["-m pytest --slow", "tests/oracles"]
+    assert [call.split("/complete/bin/python ")[1] for call in checkout.calls()][::2] == [
+        "-m pytest --slow",
+        "tests/oracles",
+    ]
 
 
 # python -m lib

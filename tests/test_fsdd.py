@@ -24,7 +24,9 @@ def recording(seed: int) -> bytes:
 @pytest.fixture
 def archive(tmp_path):
     """A tiny data set of the true layout: 2 digits x 6 speakers, its zip and its manifest."""
-    sounds = {f"{d}_{s}_{i}.wav": recording(10 * k + d) for k, s in enumerate(fsdd.SPEAKERS) for d in (0, 7) for i in (0,)}
+    sounds = {
+        f"{d}_{s}_{i}.wav": recording(10 * k + d) for k, s in enumerate(fsdd.SPEAKERS) for d in (0, 7) for i in (0,)
+    }
     manifest = tmp_path / "tiny.sha256"
     manifest.write_text("".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sounds.items()))
     path = tmp_path / "tiny.zip"
@@ -112,7 +114,9 @@ def test_speakers_are_held_out_whole():
     assert [set(part) for part in fsdd.SPEAKERS_OF_PART.values()] == [set(drawn[:3]), set(drawn[3:4]), set(drawn[4:])]
     names = fsdd.read_manifest()
     assert len(names) == 3000
-    assert {fsdd._parts(name) for name in names} == {(d, s, i) for d in range(10) for s in fsdd.SPEAKERS for i in range(50)}
+    assert {fsdd._parts(name) for name in names} == {
+        (d, s, i) for d in range(10) for s in fsdd.SPEAKERS for i in range(50)
+    }
 
 
 @pytest.mark.skipif("BRC_FSDD" not in os.environ, reason="BRC_FSDD does not name the folder or zip of the recordings")

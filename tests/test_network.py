@@ -231,7 +231,11 @@ def test_a_neuron_of_ones_own_must_say_what_it_does():
 def test_delays_only_where_they_are_asked_for():
     """Of the inputs or of the hidden layer: the other stays at zero and is not trained; the weights start the same."""
     both, inputs, hidden = (make(delays="trained", delayed=layers) for layers in (None, (0,), (1,)))
-    assert [[d.requires_grad for d in x.delays] for x in (both, inputs, hidden)] == [[True, True], [True, False], [False, True]]
+    assert [[d.requires_grad for d in x.delays] for x in (both, inputs, hidden)] == [
+        [True, True],
+        [True, False],
+        [False, True],
+    ]
     assert torch.equal(both.delays[0], inputs.delays[0]) and torch.equal(both.delays[1], hidden.delays[1])
     assert (hidden.delays[0] == 0).all()
     for one, other in zip(both.weights, hidden.weights, strict=True):

@@ -116,7 +116,9 @@ def test_notebook_05_audits_them(folder, data):
 
 @pytest.mark.parametrize("data", ["shd", "ssc"])
 @pytest.mark.filterwarnings("ignore:.*runs have no score")  # tiny networks whose spikes were all moved may be silent
-@pytest.mark.parametrize(("number", "figure"), [("06", "relocation"), ("07", "robustness"), ("08", "reversal"), ("09", "controls")])
+@pytest.mark.parametrize(
+    ("number", "figure"), [("06", "relocation"), ("07", "robustness"), ("08", "reversal"), ("09", "controls")]
+)
 def test_notebooks_on_speech_run_on_them(folder, data, number, figure, kept):
     """Unchanged, at smoke size: the figure is drawn, and of every network that spikes all tests have a score."""
     scope = run_cells(number, {"preset": "smoke", "data": data, "data_dir": str(folder), "device": "cpu"})

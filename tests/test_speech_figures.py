@@ -54,12 +54,18 @@ def test_relocation_shows_both_protocols_and_the_reversed():
     for column, variant in enumerate(("norm", "part", "whole")):
         above, below = fig.axes[column], fig.axes[3 + column]
         assert above.get_title() == variant
-        expected = {0: accuracy("trained_wide", "clean", 0, "clean", 0), 1: accuracy("trained_wide", "relocate", 1, "relocate", 1)}
+        expected = {
+            0: accuracy("trained_wide", "clean", 0, "clean", 0),
+            1: accuracy("trained_wide", "relocate", 1, "relocate", 1),
+        }
         assert line(above, label) == pytest.approx({f: 100 * value for f, value in expected.items()})
         clean = line(below, label)
         assert set(clean) == {0, 0.2, 0.3, 0.4, 0.6, 0.8, 1}
         assert clean[0.6] == pytest.approx(100 * accuracy("trained_wide", "clean", 0, "relocate", 0.6))
-        backwards = [accuracy("trained_wide", "clean", 0, "reverse", 1), accuracy("trained_wide", "relocate", 1, "relocate_reversed", 1)]
+        backwards = [
+            accuracy("trained_wide", "clean", 0, "reverse", 1),
+            accuracy("trained_wide", "relocate", 1, "relocate_reversed", 1),
+        ]
         dashed = [one.get_ydata() for one in above.lines if one.get_linestyle() == "--" and one.get_marker() == "P"]
         np.testing.assert_allclose(dashed, [[100 * value for value in backwards]])
         assert line(above, LABELS[COUNT_MLP])[0] == pytest.approx(100 * accuracy(COUNT_MLP, "clean", 0, "clean", 0))

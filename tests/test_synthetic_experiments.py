@@ -169,7 +169,9 @@ def test_no_published_network_is_above_an_ideal_observer():
     compared = []
     for table in tables.published():
         if table.experiment in ("coincidence", "polychrony"):
-            exact = [r for r in table.rows if table.experiment == "coincidence" or r["design"] in ("matched", "comparison")]
+            exact = [
+                r for r in table.rows if table.experiment == "coincidence" or r["design"] in ("matched", "comparison")
+            ]
             assert above_ideal(exact) == []
             compared += exact
     assert sum(r["arm"] == "trained_wide" for r in compared) > 100
@@ -195,7 +197,11 @@ def test_figures_show_the_numbers(code):
     fig = figures.draw_levels(rows)
     points = {round(y, 9) for ax in fig.axes for line in ax.lines if line.get_marker() == "." for y in line.get_ydata()}
     back = {
-        round(y, 9) for ax in fig.axes for line in ax.lines if line.get_markerfacecolor() == "white" for y in line.get_ydata()
+        round(y, 9)
+        for ax in fig.axes
+        for line in ax.lines
+        if line.get_markerfacecolor() == "white"
+        for y in line.get_ydata()
     }
     lags = [r for r in rows if r["part"] == "test" and r["hidden"] and r["lag_ms"] in (None, 100)]
     clean = [r for r in lags if r["tested"] != "reverse"]

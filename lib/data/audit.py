@@ -97,9 +97,15 @@ def audit(
             low, high = _interval(predicted == labels, labels)
             records.append(
                 {
-                    "feature": name, "probe": kind, "accuracy": balanced_accuracy(predicted, labels), "low": low,
-                    "high": high, "chance": chance, "leak": bool(low > chance),
-                    "samples": (len(training), len(held_out)), "classes": len(classes),
+                    "feature": name,
+                    "probe": kind,
+                    "accuracy": balanced_accuracy(predicted, labels),
+                    "low": low,
+                    "high": high,
+                    "chance": chance,
+                    "leak": bool(low > chance),
+                    "samples": (len(training), len(held_out)),
+                    "classes": len(classes),
                 }  # fmt: skip
             )
     return records
@@ -191,7 +197,11 @@ def sampled(path: str | Path, bin_width: float) -> tuple[Binned, np.ndarray]:
 
 def table(records: list[dict]) -> str:
     """The records as lines to print, in percent."""
-    head = "{samples[0]} samples trained on, {samples[1]} scored, {classes} classes".format(**records[0]) if records else ""
+    head = (
+        "{samples[0]} samples trained on, {samples[1]} scored, {classes} classes".format(**records[0])
+        if records
+        else ""
+    )
     lines = [head, f"{'feature':14s} {'probe':6s} accuracy  95 % interval  chance"]
     for row in records:
         low, high, chance, accuracy = (100 * row[name] for name in ("low", "high", "chance", "accuracy"))

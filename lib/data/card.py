@@ -41,13 +41,13 @@ LAYOUT = """| field | what |
 
 The attributes of a file say data set, variant, part, protocol, seed, number of units and bins, bin width, and the
 source's checksum."""
-LOADING = '''```python
+LOADING = """```python
 import h5py
 
 with h5py.File("{name}") as file:
     times, units, label = file["spikes/times"][0], file["spikes/units"][0], file["labels"][0]
     word, n_units = file["extra/keys"][label].decode(), file.attrs["n_units"]
-```'''
+```"""
 
 
 def card(record: dict, folder: Path, audits: dict[str, list[dict]]) -> str:
@@ -73,11 +73,20 @@ def card(record: dict, folder: Path, audits: dict[str, list[dict]]) -> str:
     lines += [f"- *{name}* {described[name]}." for name in variants]
     lines += ["", f"Bins are {1e3 * record['bin_width_s']:.2f} ms wide.", "", "## Layout", "", LAYOUT, ""]
     files = [folder / f"{data}_{variant}_{part}.h5" for variant in variants for part in PARTS]
-    lines += [LOADING.format(name=files[0].name), "", "`sha256sum -c checksums.sha256` checks the files.", "", "## Files", ""]
+    lines += [
+        LOADING.format(name=files[0].name),
+        "",
+        "`sha256sum -c checksums.sha256` checks the files.",
+        "",
+        "## Files",
+        "",
+    ]
     lines += ["| file | samples | units | spikes a sample | events merged by binning |", "|---|---|---|---|---|"]
     lines += [_row(path) for path in files]
     lines += ["", _classes(files[0]), "", "## Left out", ""]
-    lines += _left_out(files[:3]) if protocol == "strict" else [_unused(files[i : i + 3]) for i in range(0, len(files), 3)]
+    lines += (
+        _left_out(files[:3]) if protocol == "strict" else [_unused(files[i : i + 3]) for i in range(0, len(files), 3)]
+    )
     lines += ["", "## Voices", "", *_voices(files[:3])]
     lines += ["", "## What tells of the class besides the pattern", ""]
     lines += ["Two probes, trained on samples of the training part and scored on samples of validation."]

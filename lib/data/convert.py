@@ -12,6 +12,7 @@ from .events import Events, write_shd
 
 LONGEST = 60  # s: the inner ear takes about 50 MB for each second of sound
 
+
 def convert(recording: str | Path, output: str | Path, seed: int = 0) -> Events:
     """Send a recording through the cochlea and write its spikes in SHD's layout (one sample, label 0, speaker 0).
 

@@ -99,9 +99,7 @@ def event_folder() -> Path:
     return cache_dir() / f"digits-v{VERSION}"
 
 
-def utterance(
-    speaker: Speaker, voice: int, label: int, repetition: int, attempt: int = 0
-) -> tuple[np.ndarray, int]:
+def utterance(speaker: Speaker, voice: int, label: int, repetition: int, attempt: int = 0) -> tuple[np.ndarray, int]:
     """Speak one word once.
 
     Rate (x 0.82 to 1.22), pitch, pitch range, intonation, a slow drift of speed, a mild equaliser and a
@@ -238,7 +236,9 @@ def _run_voice(voice: int, path: Path, bar, lock: threading.Lock) -> None:
                 bar.update(1)
         error = job.stderr.read()
     if job.returncode != 0:
-        raise RuntimeError(f"voice {voice} could not be made: {error.strip().splitlines()[-1] if error else job.returncode}")
+        raise RuntimeError(
+            f"voice {voice} could not be made: {error.strip().splitlines()[-1] if error else job.returncode}"
+        )
 
 
 def generate_command(output: str | None, jobs: int | None) -> None:

@@ -267,7 +267,9 @@ def read_shd_chunks(path: str | Path, samples: int = CHUNK) -> Iterator[Events]:
             if len({len(column) for column in columns}) > 1:
                 raise InputError(f"{path}: times, units, labels and speakers have different lengths; {REMEDY}")
             for first in range(0, max(len(columns[0]), 1), samples):
-                yield _checked(path, first, *(column[first : first + samples] for column in columns), keys, int(n_units))
+                yield _checked(
+                    path, first, *(column[first : first + samples] for column in columns), keys, int(n_units)
+                )
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
@@ -307,7 +309,9 @@ def write_shd(path: str | Path, events: Events) -> None:
         file["labels"] = events.labels.astype(np.uint16)
         file["extra/speaker"] = events.speakers.astype(np.uint16)
         file["extra/keys"] = np.array([key.encode() for key in events.keys])
-        n_speakers = int(events.speakers.max(initial=-1)) + 1  # SHD describes its people here; voices have no such facts
+        n_speakers = (
+            int(events.speakers.max(initial=-1)) + 1
+        )  # SHD describes its people here; voices have no such facts
         file["extra/meta_info/gender"] = np.array([b"-"] * n_speakers)
         file["extra/meta_info/age"] = np.zeros(n_speakers, np.uint16)
         file["extra/meta_info/body_height"] = np.zeros(n_speakers, np.uint16)

@@ -110,7 +110,9 @@ def _claim(partial: Path, record: str) -> None:
         with write_atomically(path) as temporary:
             temporary.write_text(record)
     except OSError as error:
-        raise InputError(f"--output: {partial.parent} cannot be written ({error.strerror}); give another folder") from None
+        raise InputError(
+            f"--output: {partial.parent} cannot be written ({error.strerror}); give another folder"
+        ) from None
 
 
 def _describe(partial: Path, record: dict) -> None:

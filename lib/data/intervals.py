@@ -65,7 +65,9 @@ class IntervalTask:
         if self.duration_ms > np.iinfo(np.uint16).max:
             raise InputError(f"duration_ms: {self.duration_ms} ms are too many for bins of 1 ms; give up to 65,535")
         if not 4 <= self.longest_ms < self.duration_ms:
-            raise InputError(f"longest_ms: {self.longest_ms} is no lag; give 4 to below duration_ms ({self.duration_ms})")
+            raise InputError(
+                f"longest_ms: {self.longest_ms} is no lag; give 4 to below duration_ms ({self.duration_ms})"
+            )
         if self.pairs is None and self.design != "paper":
             raise InputError("pairs: only the paper design has published rates; give the fewest and most pairs")
         if self.pairs is not None and not 0 < self.pairs[0] <= self.pairs[1]:

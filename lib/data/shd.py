@@ -99,7 +99,10 @@ def find(name: str, folder: Path) -> Path:
             if not h5py.is_hdf5(temporary):
                 raise RuntimeError("it holds no HDF5 file")
     except (zipfile.BadZipFile, KeyError, EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # above all, a full disk: the archive
+        if isinstance(error, OSError) and error.errno not in (
+            None,
+            errno.EINVAL,
+        ):  # above all, a full disk: the archive
             raise  # may be good; EINVAL: it told to read where nothing is
         raise InputError(f"{packed[0]}: damaged archive ({error}); delete it and {REMEDY}") from None
     return path

@@ -32,7 +32,9 @@ def check_names(data: str, data_dir: str | None) -> None:
     if data not in DATA_SETS:
         raise InputError(f"--data: {data!r} is not a data set; choose from {', '.join(DATA_SETS)}")
     if data == "fsdd" and not data_dir:
-        raise InputError("--data-dir: fsdd needs the recordings; give the folder or zip of the Free Spoken Digit Dataset")
+        raise InputError(
+            "--data-dir: fsdd needs the recordings; give the folder or zip of the Free Spoken Digit Dataset"
+        )
     if data in shd.FILES and not data_dir:
         raise InputError(f"--data-dir: {data} needs a folder; give the one that holds its event files, or an empty one")
     if data != "digits" and not Path(data_dir).exists():

@@ -77,9 +77,7 @@ def minimum_of_counts(
     minimum = counts.min(axis=0) if len(counts) else np.zeros(n_units, np.int64)
     units = np.flatnonzero(minimum >= at_least)
     if len(units) == 0:
-        raise InputError(
-            f"training data: no unit has {at_least} spikes in every sample; use more or longer recordings"
-        )
+        raise InputError(f"training data: no unit has {at_least} spikes in every sample; use more or longer recordings")
     return MinimumCounts(units, minimum[units].astype(np.int64), n_units)
 
 

@@ -117,9 +117,7 @@ def finished(preset: str, data_dir: str | None = None) -> tuple[list[Table], lis
     return tables, missing
 
 
-def _table(
-    name: str, data: str, preset: str, runs: list[Run], data_dir: str | None, outcomes: list[Outcome]
-) -> Table:
+def _table(name: str, data: str, preset: str, runs: list[Run], data_dir: str | None, outcomes: list[Outcome]) -> Table:
     rows = [row for pair in zip(runs, outcomes, strict=True) for row in EXPERIMENTS[name].rows(*pair)]
     provenance = provenance_of(outcomes, [row["seed"] for row in rows], runs[0].data_checksum(data_dir))
     return Table(name, data, preset, rows, provenance)

@@ -35,7 +35,10 @@ def timing_alone(data: str, preset: str) -> list[SpeechRun]:
     """The runs of the entry figure: every arm on norm, four of them on whole, and three on part."""
     size = size_of(preset, SPEECH)
     places = [("norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)]
-    for variant, arms in (("whole", (COUNT_MLP, "no_delays", "fixed_wide", "trained_wide")), ("part", (COUNT_MLP, *COMPARED))):
+    for variant, arms in (
+        ("whole", (COUNT_MLP, "no_delays", "fixed_wide", "trained_wide")),
+        ("part", (COUNT_MLP, *COMPARED)),
+    ):
         places += [(variant, arm, seed) for seed in size.whole_seeds for arm in arms]
     return [_run(data, preset, *place) for place in places]
 
@@ -70,7 +73,9 @@ def controls(data: str, preset: str) -> list[SpeechRun]:
     runs = [_run(data, preset, "norm", arm, seed) for seed in size.seeds for arm in (COUNT_MLP, *ARMS)]
     runs += [_run(data, preset, "norm", arm, seed) for seed in size.whole_seeds for arm in CONTROLS]
     paper_s = [(arm, Perturbation("relocate", f)) for arm in CONTROLS if CONTROLS[arm].srm for f in size.srm_fractions]
-    return runs + [_run(data, preset, "norm", arm, seed, change) for arm, change in paper_s for seed in size.whole_seeds]
+    return runs + [
+        _run(data, preset, "norm", arm, seed, change) for arm, change in paper_s for seed in size.whole_seeds
+    ]
 
 
 def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Perturbation | None = CLEAN) -> SpeechRun:

@@ -40,7 +40,11 @@ class SpeechSize:
 
 TRAINED_AT = tuple(
     (name, level)
-    for name, levels in (("jitter", (35.0, 70.0, 350.0)), ("jitter_neurons", (35.0, 70.0, 350.0)), ("delete", (0.5, 0.7, 0.9)))
+    for name, levels in (
+        ("jitter", (35.0, 70.0, 350.0)),
+        ("jitter_neurons", (35.0, 70.0, 350.0)),
+        ("delete", (0.5, 0.7, 0.9)),
+    )
     for level in levels
 )
 

@@ -117,7 +117,10 @@ class SpeechRun:
         if self.arm == COUNT_MLP:
             samples = training_samples(self, job.data_dir)(0)
             model = CountMLP(self.settings.hidden, self.settings.weight_decay, self.seed).fit(samples)
-            return {"n_classes": len(samples.keys), "scores": self._scores(lambda data: {"accuracy": model.score(data)}, job)}
+            return {
+                "n_classes": len(samples.keys),
+                "scores": self._scores(lambda data: {"accuracy": model.score(data)}, job),
+            }
         trained = fit(self, job)
         network = trained.network
         return {

@@ -29,7 +29,9 @@ from ..train import Trained, TrainingConfig, evaluate, train, weights_checksum
 from .arms import COUNT_MLP, Arm
 
 COUNT_OPTIMUM, OBSERVER = "count_optimum", "observer"
-SHORT_MS = 20.0  # the membrane time constants of speech networks; the paper's memory here, a filter of 50 ms, is as short
+SHORT_MS = (
+    20.0  # the membrane time constants of speech networks; the paper's memory here, a filter of 50 ms, is as short
+)
 ARMS = {
     "no_delays_short": Arm("no delays, τ = 20 ms", "none", tau_ms=SHORT_MS),
     "no_delays": Arm("no delays, learnt τ", "none"),
@@ -89,7 +91,9 @@ class SyntheticRun:
         """
         if self.arm == COUNT_OPTIMUM:
             best = count_optimum(self.task, self.level)
-            return {"scores": [{"part": "test", "tested": self.level, "reversed": False, "samples": 0, "accuracy": best}]}
+            return {
+                "scores": [{"part": "test", "tested": self.level, "reversed": False, "samples": 0, "accuracy": best}]
+            }
         if self.arm == OBSERVER:
             return {"scores": self._scores(lambda data, level: observe(data, self.task, level), job)}
         if self.arm == COUNT_MLP:

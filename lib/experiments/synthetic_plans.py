@@ -54,7 +54,10 @@ def coincidence(data: str, preset: str) -> list[SyntheticRun]:
 
 def _against_f(size: SyntheticSize, code: str) -> list[SyntheticRun]:
     runs = []
-    for task in (_plane(code, 100, size), *(IntervalTask(code, design, pairs=PAIRS) for design in ("matched", "comparison"))):
+    for task in (
+        _plane(code, 100, size),
+        *(IntervalTask(code, design, pairs=PAIRS) for design in ("matched", "comparison")),
+    ):
         arms = size.arms if task.design == "paper" else [arm for arm in size.arms if arm != "no_delays_short"]
         runs += _runs(size, task, arms, size.fractions, size.epochs)
     return runs

@@ -32,7 +32,9 @@ def draw_audit(audits: dict[str, list[dict]]) -> Figure:
         ax.set(title=name, xlabel="balanced accuracy (%)", ylim=(len(names) - 0.5, -0.5))
         ax.set_yticks(np.arange(len(names)), names)
     axes[0, 0].set_xlim(left=0)
-    handles = [ax.plot([], [], marker, color="black", mfc="white", ms=4, label=name)[0] for name, marker in MARKERS.items()]
+    handles = [
+        ax.plot([], [], marker, color="black", mfc="white", ms=4, label=name)[0] for name, marker in MARKERS.items()
+    ]
     handles.append(plt.Line2D([], [], color="grey", ls=":", lw=1, label="chance"))
     fig.legend(handles=handles, loc="outside lower center", ncols=3)
     return fig

@@ -39,8 +39,12 @@ def draw_controls(rows: list[dict]) -> Figure:
     chance = next((row["chance"] for row in rows if row["chance"]), 0.0)
     axes[0].axvline(100 * chance, color="grey", ls=":", lw=1, zorder=0)
     axes[0].set_yticks(range(len(arms)), [LABELS[arm] for arm in arms])
-    axes[0].set(xlabel="balanced accuracy (%)\nopen: backwards, dotted: chance", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5))
-    for ax, label in zip(axes[1:], ("hidden spikes\na sample", "synaptic operations\na sample", "trained\nparameters"), strict=True):
+    axes[0].set(
+        xlabel="balanced accuracy (%)\nopen: backwards, dotted: chance", xlim=(0, 100), ylim=(len(arms) - 0.5, -0.5)
+    )
+    for ax, label in zip(
+        axes[1:], ("hidden spikes\na sample", "synaptic operations\na sample", "trained\nparameters"), strict=True
+    ):
         ax.set(xlabel=label, xlim=(0, None))
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))

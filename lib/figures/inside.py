@@ -25,12 +25,24 @@ def draw_delay_histograms(rows: list[dict]) -> Figure:
     """
     rows = select(rows, part="test", variant="norm", trained="clean", tested="clean")
     fig, axes = plt.subplots(2, 2, figsize=(WIDE, 95 * MM), sharex="col", layout="constrained")
-    for line, (fixed, trained) in zip(axes.T, (("fixed_small", "trained_small"), ("fixed_wide", "trained_wide")), strict=True):
+    for line, (fixed, trained) in zip(
+        axes.T, (("fixed_small", "trained_small"), ("fixed_wide", "trained_wide")), strict=True
+    ):
         for layer, (ax, axons) in enumerate(zip(line, ("inputs", "first hidden layer"), strict=True)):
             delays = {arm: _delays(select(rows, arm=arm), layer) for arm in (fixed, trained)}
             longest = max((values.max() for values in delays.values() if len(values)), default=1.0)
-            for arm, how in ((fixed, {"histtype": "stepfilled", "alpha": 0.4}), (trained, {"histtype": "step", "lw": 1.2})):
-                ax.hist(delays[arm], np.linspace(0, longest, 41), density=True, color=LOOKS[arm][0], label=LABELS[arm], **how)
+            for arm, how in (
+                (fixed, {"histtype": "stepfilled", "alpha": 0.4}),
+                (trained, {"histtype": "step", "lw": 1.2}),
+            ):
+                ax.hist(
+                    delays[arm],
+                    np.linspace(0, longest, 41),
+                    density=True,
+                    color=LOOKS[arm][0],
+                    label=LABELS[arm],
+                    **how,
+                )
             ax.set(title=axons, ylabel="density (1/ms)")
         line[-1].set_xlabel("delay (ms)")
     draw_legend(fig, axes)

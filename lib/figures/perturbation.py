@@ -122,7 +122,9 @@ def _draw_protocols(column: np.ndarray, rows: list[dict], name: str) -> None:
         of_arm = select(rows, arm=arm)
         draw_arm(column[0], _against(of_arm, name, "clean"), arm, "tested_level", LABELS[arm])
         clean = select(of_arm, trained="clean")
-        draw_arm(column[1], select(clean, tested=name) + select(clean, tested="clean"), arm, "tested_level", LABELS[arm])
+        draw_arm(
+            column[1], select(clean, tested=name) + select(clean, tested="clean"), arm, "tested_level", LABELS[arm]
+        )
 
 
 def _against(rows: list[dict], tested: str, at_zero: str) -> list[dict]:

@@ -62,7 +62,9 @@ def draw_lags(rows: list[dict]) -> Figure:
     """
     rows = select(rows, part="test")
     plane = select(rows, design="paper", trained="clean", tested="clean")
-    two_lags = [row for row in select(rows, design="matched") if row["duration_ms"] > 2000 and row["tested"] != "reverse"]
+    two_lags = [
+        row for row in select(rows, design="matched") if row["duration_ms"] > 2000 and row["tested"] != "reverse"
+    ]
     fig, axes = plt.subplots(1, 2, figsize=(WIDE, 75 * MM), sharey=True, squeeze=False, layout="constrained")
     titles = "paper's plane, f = 0", f"two lags, equal counts, f = {two_lags[0]['trained_level']}"
     for ax, chosen, title in zip(axes[0], (plane, two_lags), titles, strict=True):

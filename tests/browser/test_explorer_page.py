@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from browser.conftest import DESKTOP, PHONE
+
 from lib import perturb
 from lib.data.digits import CLASSES
 from lib.data.events import Binned

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from browser.conftest import DESKTOP, ROOT
 
 NAME = "11_explorer.ipynb"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from browser.conftest import DESKTOP, PHONE
 
 NARROWEST = {"width": 320, "height": 640}

@@ -132,6 +132,15 @@ def test_formula_that_cannot_be_read_is_named(tex):
         mathml(tex)
 
 
+def test_tables_are_read_also_in_quotations(site):
+    """What the paper reports is set apart, and often a table; no page shows one as bars and dashes."""
+    quoted = render("> Numbers:\n>\n> | a | b |\n> |---|---|\n> | 1 | 2 |\n", lambda link: link)
+    assert re.search(r"<blockquote>.*<table>.*<td>2</td>.*</blockquote>", quoted, re.DOTALL)
+    assert [
+        page.name for page in site if "|---" in re.sub(r"<pre.*?</pre>", "", page.read_text(), flags=re.DOTALL)
+    ] == []
+
+
 def test_links_go_where_the_resolver_says():
     """Links and pictures are resolved; what is nowhere stays as its text; tables scroll; no diagrams."""
     html = render(

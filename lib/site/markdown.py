@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from latex2mathml.converter import convert
 from mistune import HTMLRenderer
+from mistune.plugins.table import table_in_quote
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
 from ..errors import InputError
@@ -99,7 +100,9 @@ def render(text: str, resolve: Resolve) -> str:
     Raises:
         InputError: a formula cannot be read.
     """
-    found = MarkdownWithMath(renderer=_Renderer(resolve)).render(text)
+    reader = MarkdownWithMath(renderer=_Renderer(resolve))
+    table_in_quote(reader)
+    found = reader.render(text)
     return re.sub(r"<table>.*?</table>", r'<div class="wide">\g<0></div>', found, flags=re.S)
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -52,11 +52,17 @@ def note_checksum(path: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a file is there, and as it was when its checksum was noted; if none was, it is taken as it is."""
+    """Whether a file is there, and as it was when its checksum was noted.
+
+    If none was, then who made the file was stopped just after: it is taken as it is, and noted now.
+    """
     if not path.exists():
         return False
     note = _note_of(path)
-    if note.exists() and note.read_bytes() != _line(path).encode():
+    if not note.exists():
+        with suppress(OSError):  # a folder of which we may only read
+            note_checksum(path)
+    elif note.read_bytes() != _line(path).encode():
         warnings.warn(f"{path}: damaged, it has to be made again", stacklevel=2)
         return False
     return True

@@ -34,6 +34,7 @@ SOURCES = (
     "lib/neurons.py",
     "lib/surrogate.py",
     "lib/train.py",
+    "lib/inside.py",
     "lib/perturb.py",
     "lib/observers.py",
     "lib/baselines.py",

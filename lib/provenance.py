@@ -17,11 +17,13 @@ def commit() -> str:
     """The checkout's commit, with "+changes" if `lib` differs from it."""
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-        return done.stdout.strip()
+        try:
+            return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        except OSError:  # no git here
+            return ""
 
-    name = git("rev-parse", "HEAD")
-    if not name:
+    top, name = git("rev-parse", "--show-toplevel"), git("rev-parse", "HEAD")
+    if not name or Path(top).resolve() != ROOT.resolve():  # unpacked within another repository
         return "not a git checkout"
     return name + ("+changes" if git("status", "--porcelain", "--", "lib") else "")
 

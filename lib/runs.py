@@ -155,7 +155,7 @@ def run_all(
     for path in known.keys() - missing.keys():  # left by a run that was killed after its outcome was stored
         path.with_suffix(".checkpoint").unlink(missing_ok=True)
     jobs = 1 if job.device == "cuda" else min(memory.processes(jobs), len(missing)) or 1
-    scheduler = scheduler or os.environ.get("BRC_SCHEDULER")
+    scheduler = scheduler or os.environ.get("BRC_SCHEDULER") or None
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
         parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
         # So that no core idles at the end
@@ -187,7 +187,7 @@ def _workers(scheduler: str | None):
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("--scheduler: distributed is missing; pip install 'beyond-rate-coding[cluster]'") from None
+        raise InputError("--scheduler: distributed is missing; pip install -e '.[cluster]' here") from None
     try:
         client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:

@@ -50,6 +50,19 @@ def test_a_bad_recording_is_said_in_one_line(tmp_path, capsys, fault):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_recording_is_never_written_over(tmp_path):
+    """Whatever the path that names it; nor is raw sound, whose rate nobody knows, guessed at."""
+    path = tmp_path / "hum.wav"
+    soundfile.write(path, tone(), 16_000)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="the recording itself"):
+        convert(path, tmp_path / "." / "hum.wav")
+    assert path.read_bytes() == before
+    path.rename(tmp_path / "hum.raw")
+    with pytest.raises(InputError, match="hum.raw: not a sound file"):
+        convert(tmp_path / "hum.raw", tmp_path / "out.h5")
+
+
 def test_an_unwritable_place_leaves_nothing(tmp_path):
     """When the output cannot be renamed into place, no temporary file stays behind."""
     soundfile.write(tmp_path / "hum.wav", tone(), 16_000)

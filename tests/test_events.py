@@ -234,6 +234,15 @@ def test_a_fault_in_a_later_chunk_is_said(tmp_path):
         next(chunks)
 
 
+def test_a_time_beyond_all_bins_is_said_or_counted():
+    """Without a grid it is refused in one line; on a grid it is outside, as any late spike."""
+    events = Events.from_list([(np.array([0.1, 1.7e308]), np.array([0, 1]))], [0], [0], ["a"])
+    with pytest.raises(InputError, match="bins are too many"):
+        bin_events(events, 0.01)
+    binned, report = bin_events(events, 0.01, 20)
+    assert binned.bins.tolist() == [10] and report.n_outside == 1
+
+
 @pytest.mark.parametrize("keep", [0, 100, 3000, -1])
 def test_a_truncated_file_is_refused(tmp_path, keep):
     """A file cut anywhere is refused with its name; so is a file that is not there."""

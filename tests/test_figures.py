@@ -133,6 +133,13 @@ def test_files_without_provenance_are_said(tmp_path, name):
         figures.read_provenance(tmp_path / name)
 
 
+def test_a_nest_of_brackets_is_said(tmp_path):
+    """A text that is too deep for its reader is a file without provenance."""
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(InputError, match="deep.json: it carries no provenance"):
+        figures.read_provenance(tmp_path / "deep.json")
+
+
 def test_smoke_figures_go_below_build():
     """A smoke figure shows nothing, so it never lands among the results."""
     assert figures.folder("digits", "smoke").parts[-4:] == ("build", "figures", "digits", "smoke")

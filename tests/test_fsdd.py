@@ -96,6 +96,22 @@ def test_an_interrupted_conversion_goes_on(archive, tmp_path, monkeypatch):
     assert (again.times == events.times).all() and len(calls) == 13
 
 
+def test_a_file_killed_before_its_checksum_is_guarded_later(archive, tmp_path):
+    """The process was killed between a speaker's spikes and their checksum: the next call notes it, a later one sees
+    that the file has changed."""
+    path, manifest, _ = archive
+    whole = fsdd.fsdd_events(path, tmp_path / "cache", jobs=1, manifest=manifest)
+    note = next((tmp_path / "cache").rglob("*.sha256"))
+    text, spikes = note.read_text(), note.with_suffix("")
+    note.unlink()
+    fsdd.fsdd_events(path, tmp_path / "cache", jobs=1, manifest=manifest)
+    assert note.read_text() == text
+    spikes.write_bytes(spikes.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="damaged"):
+        again = fsdd.fsdd_events(path, tmp_path / "cache", jobs=1, manifest=manifest)
+    assert (again.times == whole.times).all()
+
+
 def test_a_recording_s_spikes_do_not_depend_on_its_neighbours(archive):
     """Each recording has its own seed, made of its name."""
     _, _, sounds = archive

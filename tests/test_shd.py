@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lib import experiments, notebooks, runs
-from lib.data import shd
+from lib.data import shd, speech
 from lib.data.events import Events, bin_events, join, write_shd
 from lib.errors import InputError
 from lib.experiments.arms import Settings
@@ -266,6 +266,19 @@ def test_bad_downloads_are_never_kept(folder, tmp_path):
         server.shutdown()
     shd.download("shd", target, (), md5)  # nothing is missing, so nothing is fetched
     assert (target / "shd_test.h5").read_bytes() == (folder / "shd_test.h5").read_bytes()
+
+
+def test_files_that_have_changed_are_read_again(folder, tmp_path):
+    """In one process: what is kept of a reading belongs to the contents of the folder, not to its name."""
+    for name in set(shd.FILES["shd"].values()):
+        shutil.copy(folder / name, tmp_path)
+    before, minimum = speech.load("shd", "test", str(tmp_path)), speech.minimum("shd", str(tmp_path))
+    assert speech.load("shd", "test", str(tmp_path)) is before
+    assert speech.minimum("shd", str(tmp_path)) is minimum
+    write_like("shd_test.h5", tmp_path, seed=99)
+    assert not np.array_equal(speech.load("shd", "test", str(tmp_path)).bins, before.bins)
+    write_like("shd_train.h5", tmp_path, seed=98)
+    assert speech.minimum("shd", str(tmp_path)) is not minimum  # here every file has the same minima
 
 
 @pytest.mark.parametrize("data", ["shd", "ssc"])

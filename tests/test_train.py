@@ -94,9 +94,9 @@ def opened(monkeypatch):
         return random_binned(seed=speech.PARTS.index(part), n_samples=80, n_units=20, rate=0.5)
 
     monkeypatch.setattr(speech, "load", load)
-    speech.minimum.cache_clear()
+    speech._minimum.cache_clear()
     yield parts
-    speech.minimum.cache_clear()
+    speech._minimum.cache_clear()
 
 
 @pytest.mark.parametrize("arm", ["no_delays", "trained_wide", "fixed_small"])

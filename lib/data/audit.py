@@ -182,9 +182,12 @@ def sampled(path: str | Path, bin_width: float) -> tuple[Binned, np.ndarray]:
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: a folder; give one of its files")
-    with h5py.File(path) if h5py.is_hdf5(path) else nullcontext({}) as file:
-        labels = file.get("labels")
-        n = len(labels) if isinstance(labels, h5py.Dataset) and labels.shape else 0
+    try:
+        with h5py.File(path) if h5py.is_hdf5(path) else nullcontext({}) as file:
+            labels = file.get("labels")
+            n = len(labels) if isinstance(labels, h5py.Dataset) and labels.shape else 0
+    except (OSError, RuntimeError, KeyError):  # damaged: what reads it whole says how
+        n = 0
     drawn, pieces, shares, first = draw(np.arange(n)), [], [], 0
     for chunk in read_shd_chunks(path):
         events = chunk.select(drawn[(drawn >= first) & (drawn < first + len(chunk))] - first)

@@ -25,18 +25,20 @@ def convert(recording: str | Path, output: str | Path, seed: int = 0) -> Events:
         The spikes as they were written.
 
     Raises:
-        InputError: no such file, no sound file, stereo, empty, silent, not finite, or longer than `LONGEST`.
+        InputError: no such file, no sound file, stereo, empty, silent, not finite, longer than `LONGEST`, or the file to be written.
     """
     recording = Path(recording)
     if not recording.exists():
         raise InputError(f"{recording}: no such file; check the path")
+    if Path(output).exists() and recording.samefile(output):
+        raise InputError(f"{output}: this is the recording itself; give another file for the spikes")
     try:
         with soundfile.SoundFile(recording) as file:
             seconds, sample_rate = file.frames / file.samplerate, file.samplerate
             if seconds > LONGEST:
                 raise InputError(f"{recording}: it lasts {seconds:.0f} s, more than {LONGEST} s; cut it into pieces")
             sound = file.read()
-    except (soundfile.SoundFileError, MemoryError) as error:
+    except (soundfile.SoundFileError, MemoryError, TypeError) as error:
         raise InputError(f"{recording}: not a sound file ({error}); give a mono wav or flac") from None
     try:
         times, units = sound_to_spikes(sound, sample_rate, seed)

@@ -190,6 +190,7 @@ def generate_voice(voice: int, path: Path) -> None:
         labels.append(label)
         print(voice, flush=True)
     write_shd(path, Events.from_list(trains, labels, [voice] * len(labels), CLASSES))
+    note_checksum(path)
 
 
 def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, Path]:
@@ -214,8 +215,6 @@ def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, P
     with progress(total, "synthetic spoken digits", "utterance") as bar, ThreadPoolExecutor(jobs) as pool:
         lock = threading.Lock()
         list(pool.map(lambda voice: _run_voice(voice, files[voice], bar, lock), missing))
-    for voice in missing:
-        note_checksum(files[voice])
     paths = {}
     for part, voices in voices_of_part().items():
         paths[part] = output / f"digits_{part}.h5"

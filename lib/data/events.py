@@ -216,11 +216,14 @@ def bin_events(events: Events, bin_width: float, n_bins: int | None = None) -> t
     """
     if not bin_width > 0:
         raise InputError(f"bin_width: {bin_width} s is not a width; give seconds above 0")
-    last = int(np.floor(events.times.max(initial=0.0) / bin_width + 1e-9)) + 1
-    n_bins = last if n_bins is None else n_bins
-    if n_bins > np.iinfo(np.uint16).max:
-        raise InputError(f"bin_width: {n_bins} bins are too many; choose wider bins than {bin_width} s")
-    slots = np.floor(events.times / bin_width + 1e-9).astype(np.int64)
+    most = np.iinfo(np.uint16).max
+    with np.errstate(over="ignore"):
+        places = np.floor(events.times / bin_width + 1e-9)
+    last = places.max(initial=0.0) + 1  # a float: a hostile time may be infinitely many bins away
+    if (last if n_bins is None else n_bins) > most:
+        raise InputError(f"bin_width: {n_bins or last:.6g} bins are too many; choose wider bins than {bin_width} s")
+    n_bins = int(last) if n_bins is None else n_bins
+    slots = np.minimum(places, most + 1).astype(np.int64)
     bins, units, offsets = ragged.distinct_spikes(slots, events.units, events.offsets, n_bins, events.n_units)
     binned = Binned(
         bins=bins,

@@ -55,7 +55,6 @@ def fetch(data: str, data_dir: str | None) -> None:
         trial.check(Path(data_dir) / name)
 
 
-@lru_cache(maxsize=4)
 def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     """All samples of one part, binned at 14.14 ms (the paper's bins).
 
@@ -68,6 +67,20 @@ def load(data: str, part: str, data_dir: str | None = None) -> Binned:
     Raises:
         InputError: unknown data set or part; recordings missing or altered; a shipped file is damaged.
     """
+    return _load(data, part, data_dir, _contents(data, data_dir))
+
+
+def _contents(data: str, data_dir: str | None) -> str | None:
+    """Checksum of files that may change between two readings; those of digits and fsdd are checked as they are read."""
+    if data not in shd.FILES:
+        return None
+    check_names(data, data_dir)
+    shd.download(data, data_dir)
+    return checksum(data, data_dir)
+
+
+@lru_cache(maxsize=4)
+def _load(data: str, part: str, data_dir: str | None, contents: str | None) -> Binned:
     if data == "digits" and part in PARTS:
         return shipped.read(part)
     spikes = join(bin_events(events, BIN_WIDTH_PAPER)[0] for events, _ in chunks(data, part, data_dir))
@@ -119,9 +132,13 @@ def _fsdd_events(data_dir: str):
     return fsdd.fsdd_events(data_dir, cache_dir())
 
 
-@lru_cache(maxsize=2)
 def minimum(data: str, data_dir: str | None = None) -> MinimumCounts:
     """Surviving units and their spike counts, from the training voices alone."""
+    return _minimum(data, data_dir, _contents(data, data_dir))
+
+
+@lru_cache(maxsize=2)
+def _minimum(data: str, data_dir: str | None, contents: str | None) -> MinimumCounts:
     return minimum_counts(load(data, "train", data_dir))
 
 

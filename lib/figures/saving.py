@@ -16,6 +16,12 @@ from ..tables import Table
 
 DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
+# What the readers of pictures and texts raise at a file that is damaged, hostile or of another maker
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+    ElementTree.ParseError, Image.DecompressionBombError,
+)  # fmt: skip
+
 
 def folder(data: str, preset: str) -> Path:
     """Where the figures of a data set and preset are kept; smoke figures are no results and go below `build/`."""
@@ -56,5 +62,5 @@ def read_provenance(path: str | Path) -> dict:
         if path.suffix == ".svg":
             return json.loads(ElementTree.parse(path).find(f".//{DESCRIPTION}").text)
         return json.loads(path.read_text())["provenance"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ElementTree.ParseError):
+    except UNREADABLE:
         raise InputError(f"{path}: it carries no provenance; give a figure that this project made") from None

@@ -84,7 +84,7 @@ def figures_page(folder: Path) -> Page:
         "<p>Drawn from the published results; of every figure the largest preset is shown. A figure opens large.</p>"
     )
     sizes = {preset: place for place, preset in enumerate(PRESETS)}
-    found = sorted(folder.glob("*/*/*.png"), key=lambda path: (path.stem, sizes.get(path.parts[-2], -1)))
+    found = sorted(folder.glob("*/*/[!.]*.png"), key=lambda path: (path.stem, sizes.get(path.parts[-2], -1)))
     found.sort(key=lambda path: (path.parts[-3] != "digits", path.parts[-3]))  # what the entry shows first
     largest = {(path.parts[-3], path.stem): path for path in found}
     data = ""

@@ -149,12 +149,15 @@ def _notebooks(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     from .experiments import EXPERIMENTS, compute
+    from .kernels import describe
+    from .runs import pick_device
 
     data = args.data or EXPERIMENTS[args.experiment].data[0]
     how = {"jobs": args.jobs, "scheduler": args.scheduler}
     table = compute(args.experiment, data, args.preset, args.data_dir, args.device, **how)
     failed = sum(row["accuracy"] is None for row in table.rows)
     print(f"{args.experiment} on {data}, {args.preset}: {len(table.rows)} scores, {failed} without a number")
+    print(f"Networks on binned spikes were computed by {describe('auto', pick_device(args.device))}.")
 
 
 def _tune(args: argparse.Namespace) -> None:
@@ -169,7 +172,8 @@ def _publish(args: argparse.Namespace) -> None:
 
     tables, missing = finished(args.preset, args.data_dir)
     for table in tables:
-        print(f"{publish(table)}: {table.data}, {table.preset}")
+        changed = any(name.endswith("+changes") for name in table.provenance["commits"])
+        print(f"{publish(table)}: {table.data}, {table.preset}" + changed * ", in part by code that is in no commit")
     for reason in missing:
         print(f"left out: {reason}")
 

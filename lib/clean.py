@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from .errors import InputError
 from .provenance import ROOT
 
 
@@ -15,8 +16,13 @@ def clean(really: bool) -> str:
 
     Returns:
         What was, or would be, deleted: each folder with its size.
+
+    Raises:
+        InputError: this is no checkout.
     """
     build = ROOT / "build"
+    if not (ROOT / "pyproject.toml").exists():  # `lib` was copied into a project of another kind
+        raise InputError(f"{build}: not of a checkout of this project; delete what you want to delete by hand")
     lines = []
     for folder in sorted(build.glob("*")):
         files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else [folder]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
+import joblib
 import torch
 
 PER_PROCESS = 1.6e9  # bytes; the largest runs of the presets take 1.5 GB (`about` of their outcomes)
@@ -20,9 +20,11 @@ def available() -> float | None:
         free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return None
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    limit, used, detail = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current", "stat"))
     try:
-        return min(free, float(limit.read_text()) - float(used.read_text()))
+        parts = dict(line.split() for line in detail.read_text().splitlines())
+        files = float(parts.get("inactive_file", 0))  # counted as used, and given back when memory is asked for
+        return min(free, float(limit.read_text()) - float(used.read_text()) + files)
     except (OSError, ValueError):  # no container, or "max"
         return free
 
@@ -31,7 +33,7 @@ def processes(wanted: int | None) -> int:
     """How many processes: as many as are wanted, else one a core, but no more than memory holds."""
     if wanted:
         return wanted
-    cores, free = os.cpu_count() or 1, available()
+    cores, free = joblib.cpu_count(), available()  # the cores that this process may use
     return cores if free is None else max(1, min(cores, int(free / PER_PROCESS)))
 
 

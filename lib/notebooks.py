@@ -16,11 +16,13 @@ from papermill.exceptions import PapermillExecutionError
 
 from .errors import InputError
 from .files import write_atomically
+from .kernels import describe
+from .runs import pick_device
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"
-MINUTES = {"smoke": 2, "quick": 12, "full": 90, "paper": 1000}  # on two cores, for the announcement
+TIMES = {"smoke": "2 min", "quick": "25 min", "full": "3 h", "paper": "a week"}  # all notebooks on two cores
 
 
 def ordered(numbers: list[int], folder: Path) -> list[Path]:
@@ -81,7 +83,7 @@ def run_one(path: Path, output: Path, parameters: dict) -> None:
         RuntimeError: a cell failed or the kernel died; the message says which cell.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    running = output.with_name(f".{output.stem}-running.ipynb")
+    running = output.with_name(f".{output.stem}-running-{os.getpid()}.ipynb")
     failed = output.with_suffix(".failed.ipynb")
     try:
         papermill.execute_notebook(
@@ -104,7 +106,10 @@ def _what(error: Exception, partial: Path) -> str:
     if isinstance(error, PapermillExecutionError):
         number, name, text = error.exec_count, error.ename, error.evalue
     else:  # no cell raised it: above all, a kernel that was killed
-        cells = nbformat.read(partial, as_version=4).cells if partial.exists() else []
+        try:
+            cells = nbformat.read(partial, as_version=4).cells
+        except (OSError, ValueError):  # there is none, or a full disk cut it off
+            cells = []
         started = [c for c in cells if c.cell_type == "code" and c.metadata.papermill.start_time]
         number, name, text = len(started), type(error).__name__, str(error)
         if name == "DeadKernelError":
@@ -127,8 +132,9 @@ def run(numbers: list[int], preset: str, data: str, data_dir: str | None, device
     os.environ["BRC_HEADLESS"] = "1"
     use_this_python(BUILD / "jupyter")
     names = ", ".join(path.stem for path in notebooks)
-    time = f"about {MINUTES[preset]} min on two cores"
-    print(f"Running {names} on {data}, preset {preset}: {time}.", flush=True)
+    time = f"all notebooks take about {TIMES[preset]} on two cores, the first time"
+    print(f"Running {names} on {data}, preset {preset}; {time}.", flush=True)
+    print(f"Networks on binned spikes are computed by {describe('auto', pick_device(device))}.", flush=True)
     for path in notebooks:
         output = BUILD / "notebooks" / data / preset / path.name
         print(f"== {path.stem}", flush=True)

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import resource
+import sys
 import time
 import warnings
 from concurrent.futures.process import BrokenProcessPool
@@ -35,6 +36,7 @@ from .provenance import ROOT, commit, versions
 
 RESULTS_VERSION = 3  # raise it whenever code that decides a number has changed (see lib.fingerprint)
 STORE = ROOT / "build" / "runs"
+PEAK_UNIT = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of `ru_maxrss`, in a MB
 KEY = 20  # characters of a hash that name a run
 PATIENCE = 20  # s, for a scheduler to answer
 THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits
@@ -214,7 +216,7 @@ def _compute(path: Path, run: Run, job: Job) -> Outcome:
             raise OutOfMemory(explained) from None
     about = {
         "seconds": round(time.monotonic() - start, 2),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,  # of the process, up to now
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // PEAK_UNIT,  # of the process, up to now
         "device": torch.cuda.get_device_name() if job.device == "cuda" else "cpu",
         "threads": THREADS,
         "versions": versions(),

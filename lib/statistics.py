@@ -69,22 +69,6 @@ def inside(values: Sequence[float], low: float, high: float) -> float:
     return float(max(above, below))
 
 
-def against_chance(accuracy: float, samples: int, chance: float) -> tuple[float, float, float]:
-    """Binomial: 95 % Clopper-Pearson interval of a single score, and P of one that high by chance alone.
-
-    Args:
-        accuracy: share of right answers.
-        samples: scored ones.
-        chance: 1 / (number of classes).
-
-    Returns:
-        low, high, p (one-sided).
-    """
-    test = stats.binomtest(round(accuracy * samples), samples, chance, alternative="greater")
-    interval = stats.binomtest(round(accuracy * samples), samples).proportion_ci(0.95, method="exact")
-    return float(interval.low), float(interval.high), float(test.pvalue)
-
-
 def gain(rows: list[dict], arm: str, over: str, **conditions) -> list[float]:
     """Accuracy of `arm` minus that of `over`, seed by seed, among the rows that meet the conditions."""
     better, base = (by_seed(select(rows, arm=name, **conditions)) for name in (arm, over))

@@ -83,14 +83,17 @@ def train(
         samples: epoch -> training samples of that epoch (so that surviving spikes can be drawn anew); `Binned`, or
             `Events` for a network in event time.
         validation: samples that choose the best epoch (of speech: those of the validation voices).
-        seed: of weights, delays and the order of samples (separate streams).
+        seed: of weights and delays (torch), and of the order of samples (numpy, [seed, 1]).
         device: "cpu" or "cuda".
         checkpoint: file of the state between two epochs. Training goes on from it, to the same bits as without
             an interruption; None: nothing is kept.
 
     Raises:
+        InputError: no epochs, an empty batch, or no samples.
         RunFailed: the loss or its gradient is not a number.
     """
+    if config.epochs < 1 or config.batch < 1:
+        raise InputError(f"epochs, batch: {config.epochs} and {config.batch} train nothing; give 1 or more")
     kind = EventNetwork if isinstance(network_config, EventNetworkConfig) else SpikingNetwork
     network = kind(network_config, torch.Generator().manual_seed(seed)).to(device)
     groups = network.parameter_groups(config.lr, config.delay_lr)
@@ -249,7 +252,12 @@ def evaluate(
 
     Args:
         from_layer: `first` and `n_bins` of `SpikingNetwork.forward`, if `data` are spikes of a hidden layer.
+
+    Raises:
+        InputError: there are no samples.
     """
+    if not len(data):
+        raise InputError("data: there are no samples to score")
     logits, rates = [], []
     for start in range(0, len(data), batch):
         chosen = np.arange(start, min(start + batch, len(data)))

@@ -1,5 +1,6 @@
 """Results of old code are never taken for results of new code without somebody saying so."""
 
+import ast
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 from lib import fingerprint
 from lib.errors import InputError
 from lib.fingerprint import changed, current, refresh, source_hash
+from lib.provenance import ROOT
 from lib.runs import RESULTS_VERSION
 
 CODE = "X = 1  # one\n\n\ndef f(a: int) -> int:\n    return a + X\n"
@@ -26,6 +28,31 @@ def test_the_sources_are_those_that_decide_numbers():
     wanted = "kernels/cpu kernels/naive network train perturb surrogate data/variants experiments/speech"
     assert {f"lib/{name}.py" for name in wanted.split()} <= names
     assert not [name for name in names if "figures" in name or "claims" in name or name == "lib/runs.py"]
+
+
+def test_every_module_that_a_run_imports_is_among_them():
+    """From the runs, through all imports within `lib`: a module is a source, or one of few that decide no number."""
+    harmless = {
+        f"lib/{name}.py" for name in ("__init__", "errors", "files", "memory", "progress", "provenance", "runs")
+    }
+    seen, ahead = set(), ["lib/experiments/speech.py", "lib/experiments/synthetic.py"]
+    while ahead:
+        name = ahead.pop()
+        seen.add(name)
+        if name not in harmless:
+            ahead += sorted(imported(ROOT / name) - seen)
+    assert len(seen) > 20 and seen - harmless <= current().keys()
+
+
+def imported(path):
+    """Files of `lib` that a file imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for place in (base, *(base / alias.name for alias in node.names)):
+                found |= {file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()}
+    return {file.relative_to(ROOT).as_posix() for file in found}
 
 
 @pytest.mark.parametrize(

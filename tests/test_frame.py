@@ -92,7 +92,7 @@ def test_citation_names_the_paper():
 def test_presets_are_the_same_everywhere():
     """Command line, announced minutes, experiments and run_all.sh know the same presets and data sets."""
     script = (ROOT / "run_all.sh").read_text()
-    assert tuple(presets.SPEECH) == experiments.PRESETS == tuple(notebooks.MINUTES) == command_line.PRESETS
+    assert tuple(presets.SPEECH) == experiments.PRESETS == tuple(notebooks.TIMES) == command_line.PRESETS
     assert f"--preset {'|'.join(command_line.PRESETS)} " in script
     assert command_line.DATA == tuple(DATA_SETS)
     assert command_line.EXPERIMENTS == tuple(experiments.EXPERIMENTS)
@@ -337,12 +337,16 @@ def test_run_command_computes_and_says_what_is_missing(monkeypatch, capsys):
     words = ["run", "timing_alone", "--preset", "smoke", "--jobs", "2", "--scheduler", "tcp://a:1"]
     assert command_line.main(words) == 0
     assert calls == [(("timing_alone", "digits", "smoke", None, "auto"), {"jobs": 2, "scheduler": "tcp://a:1"})]
-    assert capsys.readouterr().out == "timing_alone on digits, smoke: 2 scores, 1 without a number\n"
+    scores, engine = capsys.readouterr().out.splitlines()
+    assert scores == "timing_alone on digits, smoke: 2 scores, 1 without a number"
+    assert re.fullmatch("Networks on binned spikes were computed by (cpu|gpu): .*", engine)
 
 
 def test_clean_says_first_and_deletes_on_yes(tmp_path, monkeypatch, capsys):
-    """Without --yes nothing goes; with it, the folder build goes and nothing else."""
+    """Without --yes nothing goes; with it, the folder build of a checkout goes and nothing else."""
     monkeypatch.setattr(clean, "ROOT", tmp_path)
+    assert command_line.main(["clean", "--yes"]) == 2 and "not of a checkout" in capsys.readouterr().err
+    (tmp_path / "pyproject.toml").touch()
     for name in ("build/runs/a.json", "build/runs/b.json", "figures/c.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(bytes(500_000))
@@ -350,7 +354,9 @@ def test_clean_says_first_and_deletes_on_yes(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "build/runs: 2 files, 1.0 MB\nwould be deleted; add --yes\n"
     assert (tmp_path / "build" / "runs" / "a.json").exists()
     assert command_line.main(["clean", "--yes"]) == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["figures"] and (tmp_path / "figures" / "c.png").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"figures", "pyproject.toml"} and (
+        tmp_path / "figures" / "c.png"
+    ).exists()
     assert command_line.main(["clean"]) == 0
     assert capsys.readouterr().out.endswith("build: nothing there\n")
 

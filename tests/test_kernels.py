@@ -346,7 +346,7 @@ def test_backends_are_chosen_by_name_and_device():
     """auto is cpu kernels on the CPU and the specification where there are none; impossible choices are refused."""
     assert kernels.choose("auto", "cpu") is cpu and kernels.choose("auto", "meta") is naive
     assert kernels.choose("naive", "cpu") is naive
-    assert kernels.describe("auto", "cpu") == "cpu: event-driven compiled scans, kernel threads: 1"
+    assert kernels.describe("auto", "cpu") == "cpu: event-driven compiled scans"
     assert kernels.describe("naive", "cpu") == "naive: plain torch on cpu"
     with pytest.raises(InputError, match="not known"):
         kernels.choose("tpu", "cpu")

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -78,7 +79,7 @@ def test_a_process_that_the_system_kills_is_explained(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("free", "expected"), [(100e9, 8), (8.1e9, 5), (1e9, 1), (None, 8)])
 def test_no_more_processes_than_memory_holds(monkeypatch, free, expected):
     """One a core, but 1.6 GB for each; at least one; who asks for a number gets it."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
     monkeypatch.setattr(memory, "available", lambda: free)
     assert memory.processes(None) == expected and memory.processes(6) == 6
 

@@ -14,7 +14,7 @@ from lib.data import shd
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {"urllib", "requests", "http", "socket", "ftplib", "httpx", "aiohttp", "pooch", "tonic", "ssl"}
-ALLOWED = {"lib/data/shd.py": {"http", "tonic"}}  # the errors of a download, and the download
+ALLOWED = {"lib/data/shd.py": {"http", "urllib"}}  # the errors of a download, and the download
 PROGRAM = """
 import importlib, pkgutil, socket, sys, warnings
 from pathlib import Path

@@ -167,8 +167,9 @@ def test_notebook_runs_with_its_parameters_and_this_python(place, capsys):
     assert main(["notebooks", "3", "--preset", "smoke", "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "Running 03_small on digits, preset smoke: about 2 min on two cores."
-    assert lines[1:3] == ["== 03_small", "smoke digits none cpu 1"]
+    assert lines[0].startswith("Running 03_small on digits, preset smoke; all notebooks take about 2 min on two cores")
+    assert lines[1] == "Networks on binned spikes are computed by cpu: event-driven compiled scans."
+    assert lines[2:4] == ["== 03_small", "smoke digits none cpu 1"]
     assert err == f"{notebooks.ROOT} {notebooks.ROOT} {sys.executable}\n"
     assert source.read_bytes() == before
     folder = place / "build" / "notebooks" / "digits" / "smoke"

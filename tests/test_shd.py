@@ -7,11 +7,11 @@ import hashlib
 import http.server
 import io
 import itertools
-import os
 import shutil
 import threading
 import zipfile
 
+import joblib
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
@@ -84,7 +84,7 @@ def kept(store, monkeypatch):
     """Notebooks write there; and train in this process, for another one would take longer to start than the runs."""
     monkeypatch.setattr(runs, "STORE", store / "runs")
     monkeypatch.setattr(saving, "ROOT", store)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     return store
 
 

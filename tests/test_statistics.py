@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from lib.errors import InputError
-from lib.statistics import FEWEST_SEEDS, against_chance, estimate, gain, gains, inside, paired_differences, summary
+from lib.statistics import FEWEST_SEEDS, estimate, gain, gains, inside, paired_differences, summary
 from lib.tables import by_seed, select
 
 VALUES = [0.61, 0.58, 0.66, 0.60, 0.63]
@@ -59,15 +59,6 @@ def test_equivalence_agrees_with_the_interval():
 def test_equivalence_of_equal_values():
     """No spread at all: inside is inside, on the edge is not."""
     assert (inside([0.01] * 5, -0.02, 0.02), inside([0.02] * 5, -0.02, 0.02)) == (0.0, 1.0)
-
-
-def test_against_chance_is_binomial():
-    """12 of 100 right at chance 1/20: P(X >= 12) = 0.0043 by the sum of its terms; Clopper-Pearson interval."""
-    low, high, p = against_chance(0.12, 100, 0.05)
-    from math import comb
-
-    assert p == pytest.approx(sum(comb(100, k) * 0.05**k * 0.95 ** (100 - k) for k in range(12, 101)))
-    assert (low, high) == (pytest.approx(stats.beta.ppf(0.025, 12, 89)), pytest.approx(stats.beta.ppf(0.975, 13, 88)))
 
 
 ROWS = [

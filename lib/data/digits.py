@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -210,7 +211,7 @@ def generate(output: Path | None = None, jobs: int | None = None) -> dict[str, P
     output.mkdir(parents=True, exist_ok=True)
     files = [output / f"voice-{voice:02d}.h5" for voice in range(len(VOICES))]
     missing = [voice for voice, file in enumerate(files) if not is_intact(file)]
-    jobs = jobs or os.cpu_count() or 1
+    jobs = jobs or joblib.cpu_count()
     total = len(missing) * len(CLASSES) * N_REPETITIONS
     with progress(total, "synthetic spoken digits", "utterance") as bar, ThreadPoolExecutor(jobs) as pool:
         lock = threading.Lock()

@@ -1,7 +1,7 @@
 """SHD and SSC: spoken digits and commands as the spikes of an inner-ear model (Cramer et al. 2022, CC BY 4.0).
 
-From a folder that holds the files (as they are, .zip or .gz), or downloaded into it through `tonic`. A download is
-kept only if its MD5 is the published one.
+From a folder that holds the files (as they are, .zip or .gz), or downloaded into it: by https alone (tonic's own
+download goes on by http where https fails), and kept only if the MD5 is the published one.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import h5py
 import numpy as np
 
 from ..errors import InputError
 from ..files import sha256_of, write_atomically
+from ..progress import progress
 from .events import Events, read_shd_chunks
 
 MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
@@ -38,6 +41,8 @@ FILES = {
     "ssc": {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"},
 }
 N_VALIDATION_VOICES = 2  # of SHD's training file, which has no validation part
+PATIENCE = 60.0  # s without a byte, after which a mirror is given up
+PIECE = 1 << 20  # bytes
 REMEDY = "put the files into a folder and give --data-dir"
 
 
@@ -138,14 +143,28 @@ def download(data: str, folder: str | Path, mirrors: tuple[str, ...] = MIRRORS, 
 
 
 def _fetch(name: str, folder: Path, mirrors: tuple[str, ...], md5: dict[str, str]) -> None:
-    from tonic.download_utils import download_url  # GPL-3.0, and slow to import: only where it is needed
-
     reasons = []
     for mirror in mirrors:
         try:
             with write_atomically(folder / name) as temporary:
-                download_url(mirror + name, str(folder), temporary.name, md5[name])  # raises if the MD5 differs
+                _retrieve(mirror + name, temporary, md5[name])
             return
         except (OSError, ValueError, RuntimeError, HTTPException) as error:
             reasons.append(f"{mirror}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
     raise InputError(f"{name}: not downloaded ({'; '.join(reasons)}); {REMEDY}")
+
+
+def _retrieve(url: str, path: Path, md5: str) -> None:
+    """Write what is at an address. Raises ValueError if its MD5 differs, or if a redirection leaves https."""
+    found = hashlib.md5(usedforsecurity=False)
+    with urlopen(Request(url, headers={"User-Agent": "beyond-rate-coding"}), timeout=PATIENCE) as response:
+        if urlsplit(response.url).scheme != urlsplit(url).scheme:
+            raise ValueError(f"redirected to {response.url}, which is not https")
+        size = int(response.headers.get("Content-Length") or 0)
+        with path.open("wb") as file, progress(max(1, size // PIECE), urlsplit(url).path, "MB") as bar:
+            while piece := response.read(PIECE):
+                file.write(piece)
+                found.update(piece)
+                bar.update(1)
+    if found.hexdigest() != md5:
+        raise ValueError("its MD5 is not the published one")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .. import runs as store
 from ..data import speech as speech_data
@@ -80,7 +81,10 @@ def compute(name: str, data: str, preset: str, data_dir: str | None = None, devi
     runs = _plan(name, data, preset)
     if data in speech_data.DATA_SETS:
         speech_data.fetch(data, data_dir)
-    job = Job(data_dir or None, pick_device(device))
+    device = pick_device(device)
+    if data not in speech_data.DATA_SETS:
+        device = "cpu"  # what these runs compute, networks in event time and observers, is the CPU's
+    job = Job(str(Path(data_dir).absolute()) if data_dir else None, device)  # workers may stand in another folder
     return _table(name, data, preset, runs, job.data_dir, run_all(runs, job, label=name.replace("_", " "), **how))
 
 

@@ -52,5 +52,5 @@ def describe(backend: str, device: torch.device | str) -> str:
     """
     run = choose(backend, device)
     if run is cpu:
-        return f"cpu: event-driven compiled scans, kernel threads: {torch.get_num_threads()}"
+        return "cpu: event-driven compiled scans"
     return f"naive: plain torch on {device}" if run is naive else f"gpu: Triton scans on {device}"

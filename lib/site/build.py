@@ -54,7 +54,11 @@ def build(output: str | Path | None = None, root: Path = ROOT) -> Path:
         if output.exists():
             old = new.with_name(new.name + "-old")
             output.rename(old)
-            new.rename(output)
+            try:
+                new.rename(output)
+            except BaseException:
+                old.rename(output)
+                raise
             shutil.rmtree(old)
         else:
             new.rename(output)

@@ -69,7 +69,8 @@ class SpeechRun:
         settings: tuned ones.
         epochs, samples, hidden: as in `lib.experiments.presets.SpeechSize`.
         train_perturbation: of the training samples and of the validation samples that choose the best epoch.
-        test_perturbations: scored beside the clean samples.
+        test_perturbations: scored beside the clean samples. Relocated spikes may land on any step that is simulated: on
+            more than the sample has in SRM networks (`RATE_STEPS`), and in hidden layers behind delays.
         parts: scored after training.
     """
 

@@ -71,7 +71,7 @@ def draw_lags(rows: list[dict]) -> Figure:
         _draw_scale(ax, chosen, "lag_ms")
         for arm in ARMS:
             draw_arm(ax, select(chosen, arm=arm), arm, "lag_ms", LABELS[arm])
-        ax.set(title=title, xlabel="longest lag (ms)")
+        ax.set(title=title, xlabel="longest lag (ms)", xlim=(0, 1.05 * max(row["lag_ms"] for row in rows)))
     axes[0, 0].set_ylabel("balanced accuracy (%)")
     axes[0, 0].set_ylim(40, 102)
     draw_legend(fig, axes)
@@ -86,9 +86,9 @@ def draw_frames(differences: Sequence[float], lag_ms: float, weight: float, tau_
         lag_ms, weight, tau_ms: lag, weight of both inputs (thresholds) and membrane time constant.
     """
     fig, axes = plt.subplots(1, len(differences), figsize=(WIDE, 42 * MM), sharey=True, layout="constrained")
-    time = np.linspace(-10, lag_ms + 25, 1401)
     for ax, delay in zip(axes, differences, strict=True):
         arrivals = sorted((delay, lag_ms))
+        time = np.sort(np.append(np.linspace(-10, lag_ms + 25, 1401), arrivals))  # peaks are seen whole
         potential = sum(weight * np.where(time >= t, np.exp(-np.maximum(time - t, 0) / tau_ms), 0) for t in arrivals)
         spikes = weight * (1 + np.exp(-(arrivals[1] - arrivals[0]) / tau_ms)) >= 1
         if spikes:
@@ -96,7 +96,7 @@ def draw_frames(differences: Sequence[float], lag_ms: float, weight: float, tau_
         ax.plot(time, potential, color=LOOKS["trained_small"][0])
         ax.axhline(1, color="grey", ls=":", lw=1)
         ax.plot(arrivals, [0, 0], "|", color="black", ms=8)
-        ax.set(title=f"delay {delay:.1f} ms" + (", spike" if spikes else ""), xlabel="time (ms)")
+        ax.set(title=f"{delay:.1f} ms" + (": spike" if spikes else ""), xlabel="time (ms)")
     axes[0].set_ylabel("membrane potential")
     return fig
 

@@ -7,7 +7,7 @@ points, without interval and without verdict.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,31 +75,40 @@ def gain(rows: list[dict], arm: str, over: str, **conditions) -> list[float]:
     return paired_differences(better, base)
 
 
-def gains(rows: list[dict], pairs: Sequence[tuple[str, str]], variant: str) -> list[str]:
-    """One line a pair of arms and part: what the first gains over the second as spoken, in points, seed by seed."""
+def gains(rows: list[dict], pairs: Sequence[tuple[str, str]], variant: str, labels: Mapping[str, str]) -> list[str]:
+    """One line a pair of arms and part: what the first gains over the second as spoken, in points, seed by seed.
+
+    Args:
+        labels: arm -> its name.
+    """
     lines = []
     for arm, over in pairs:
         for part in ("validation", "test"):
             points = gain(rows, arm, over, variant=variant, part=part, trained="clean", tested="clean")
             text = ", ".join(f"{100 * value:+.1f}" for value in points)
-            lines.append(f"{arm:13s} over {over:11s} {part:10s} {text} points")
+            lines.append(f"{labels[arm]} over {labels[over]}, {part} voices: {text} points")
     return lines
 
 
-def summary(rows: list[dict], variant: str, part: str) -> list[str]:
-    """One line an arm trained on clean samples: mean accuracy as spoken and reversed, retention over seeds."""
+def summary(rows: list[dict], variant: str, part: str, labels: Mapping[str, str]) -> list[str]:
+    """One line an arm trained on clean samples: mean accuracy as spoken and reversed; lowest and highest retention of
+    a seed, the share of accuracy above chance that is kept.
+
+    Args:
+        labels: arm -> its name.
+    """
     chosen = select(rows, variant=variant, part=part, trained="clean")
     lines = []
     for arm in dict.fromkeys(row["arm"] for row in chosen):
         clean, backwards = (by_seed(select(chosen, arm=arm, tested=tested)) for tested in ("clean", "reverse"))
         seeds = sorted(clean.keys() & backwards.keys())
         if not seeds:
-            lines.append(f"{variant:5s} {part:10s} {arm:15s} no score: {select(chosen, arm=arm)[0]['failed']}")
+            lines.append(f"{variant:5s} {labels[arm]:27s} no score: {select(chosen, arm=arm)[0]['failed']}")
             continue
         chance = next(row["chance"] for row in chosen if row["chance"])
         kept = [retention(clean[seed], backwards[seed], chance) for seed in seeds]
-        span = "" if np.isnan(kept).any() else f", retention {min(kept):.2f} to {max(kept):.2f}"
+        span = "" if np.isnan(kept).any() else f", kept {min(kept):.0%} to {max(kept):.0%}"
         means = (np.mean([scores[seed] for seed in seeds]) for scores in (clean, backwards))
         text = "{:6.1%} as spoken, {:6.1%} reversed".format(*means)
-        lines.append(f"{variant:5s} {part:10s} {arm:15s} {text}{span}")
+        lines.append(f"{variant:5s} {labels[arm]:27s} {text}{span}")
     return lines

@@ -67,6 +67,7 @@ ROWS = [
     for arm, seed, accuracy in (("a", 0, 0.5), ("a", 1, 0.6), ("b", 1, 0.4), ("b", 0, 0.2))
     for tested in ("clean", "reverse")
 ]  # fmt: skip
+NAMES = {"a": "with delays", "b": "without", "c": "other"}
 FAILED = ROWS[0] | {"arm": "c", "accuracy": None, "failed": "silent"}
 
 
@@ -77,16 +78,16 @@ def test_gain_pairs_seeds_whatever_the_order_of_rows():
 
 def test_gains_are_a_line_a_part():
     """Points of both parts, with their sign, in the order of seeds; a part without rows has none."""
-    assert gains(ROWS, [("a", "b")], "norm") == [
-        "a             over b           validation  points",
-        "a             over b           test       +30.0, +20.0 points",
+    assert gains(ROWS, [("a", "b")], "norm", NAMES) == [
+        "with delays over without, validation voices:  points",
+        "with delays over without, test voices: +30.0, +20.0 points",
     ]
 
 
 def test_failed_runs_are_missing_not_zero():
     """A failed row has no part in a mean, and a summary says why it has no score."""
     assert by_seed([*select(ROWS, arm="a", tested="clean"), FAILED | {"seed": 7}]) == {0: 0.5, 1: 0.6}
-    assert summary([*ROWS, FAILED], "norm", "test")[-1] == "norm  test       c               no score: silent"
+    assert summary([*ROWS, FAILED], "norm", "test", NAMES)[-1] == f"norm  {'other':27s} no score: silent"
 
 
 def test_rows_that_mix_conditions_are_refused():
@@ -97,5 +98,5 @@ def test_rows_that_mix_conditions_are_refused():
 
 def test_summary_prints_means():
     """One line an arm: mean as spoken, mean reversed, and the range of retention over seeds."""
-    line = summary(ROWS, "norm", "test")[0]
-    assert "55.0% as spoken" in line and "10.0% reversed" in line and "retention 0.09 to 0.11" in line
+    line = summary(ROWS, "norm", "test", NAMES)[0]
+    assert line == f"norm  {'with delays':27s}  55.0% as spoken,  10.0% reversed, kept 9% to 11%"

@@ -83,7 +83,8 @@ def run_one(path: Path, output: Path, parameters: dict) -> None:
         RuntimeError: a cell failed or the kernel died; the message says which cell.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    running = output.with_name(f".{output.stem}-running-{os.getpid()}.ipynb")
+    running = output.with_name(f".{output.stem}-running-{os.getpid()}.ipynb")  # so that two at once do not meet
+    _sweep(output)
     failed = output.with_suffix(".failed.ipynb")
     try:
         papermill.execute_notebook(
@@ -99,6 +100,17 @@ def run_one(path: Path, output: Path, parameters: dict) -> None:
         raise RuntimeError(f"{path.name}, {_what(error, failed)} (see {os.path.relpath(failed)})") from None
     failed.unlink(missing_ok=True)
     running.replace(output)
+
+
+def _sweep(output: Path) -> None:
+    """Delete what runs of this notebook left that were killed."""
+    for left in output.parent.glob(f".{output.stem}-running-*.ipynb"):
+        try:
+            os.kill(int(left.stem.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except PermissionError:  # another's, and alive
+            pass
 
 
 def _what(error: Exception, partial: Path) -> str:

@@ -16,7 +16,7 @@ from lib.files import write_atomically
 from lib.provenance import commit, versions
 
 from .figure import write_figure
-from .harness import Worker, compare, install, ratios
+from .harness import Crowd, Worker, compare, install, ratios
 from .tasks import TASKS
 
 HERE = Path(__file__).parent
@@ -55,7 +55,7 @@ def table(found: dict[str, dict], unit: str) -> str:
 def against_peers(names: list[str], threads: int, clock: str) -> dict[str, dict]:
     """Every task for everyone in its line-up: task -> results (`harness.compare`)."""
     workers = {name: Worker(name, threads) for name in dict.fromkeys(c for task in names for c in line_up(task))}
-    one_core = {} if threads == 1 else {"one core": Worker("ours")}
+    one_core = {} if threads == 1 else {"one core": Worker("ours"), "crowd": Crowd("ours", threads)}
     found = {}
     for name in names:
         taking_part = {c: workers[c] for c in line_up(name)} | one_core

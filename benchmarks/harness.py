@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,15 +27,16 @@ class Worker:
     Args:
         contestant: a function of `benchmarks.contestants`.
         threads: 1: bound to one core.
+        core: which one, from the last.
     """
 
-    def __init__(self, contestant: str, threads: int = 1) -> None:
+    def __init__(self, contestant: str, threads: int = 1, core: int = 0) -> None:
         python = ENVIRONMENT / "bin" / "python" if contestant in PEERS else sys.executable
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
         xla = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"} if threads == 1 else {}
         self.said = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [python, "-W", "ignore", "-m", "benchmarks.worker", contestant, str(threads)],
+            [python, "-W", "ignore", "-m", "benchmarks.worker", contestant, str(threads), str(core)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.said,
@@ -44,16 +46,22 @@ class Worker:
         )
 
     def ask(self, **request) -> dict:
-        """Send a request, wait for the answer.
+        """Send a request, wait for the answer. Raises RuntimeError, see `answer`."""
+        self.send(request)
+        return self.answer()
+
+    def send(self, request: dict) -> None:
+        """Send a request."""
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+
+    def answer(self) -> dict:
+        """Wait for the answer to the last request.
 
         Raises:
             RuntimeError: the process ended; the message is the last line that it wrote.
         """
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
         line = self.process.stdout.readline()
         if not line:
             self.said.seek(0)
@@ -66,6 +74,27 @@ class Worker:
         self.process.stdout.close()
         self.process.wait()
         self.said.close()
+
+
+class Crowd:
+    """The same contestant on every core at once, each process on its own: no threads can share the work of one step
+    better than these share the machine."""
+
+    def __init__(self, contestant: str, cores: int) -> None:
+        self.workers = [Worker(contestant, core=core) for core in range(cores)]
+
+    def ask(self, **request) -> dict:
+        """All get the request at once; of times, the average."""
+        for worker in self.workers:
+            worker.send(request)
+        answers = [worker.answer() for worker in self.workers]
+        times = {key: statistics.fmean(each[key] for each in answers) for key in ("cpu", "wall") if key in answers[0]}
+        return answers[0] | times
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers:
+            worker.close()
 
 
 def interleave(measure: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -83,7 +112,7 @@ def ratios(milliseconds: dict[str, float], reference: str = "ours") -> dict[str,
     return {name: ms / milliseconds[reference] for name, ms in milliseconds.items()}
 
 
-def compare(workers: dict[str, Worker], task: Task, rounds: int, clock: str = "cpu") -> dict[str, dict]:
+def compare(workers: dict[str, Worker | Crowd], task: Task, rounds: int, clock: str = "cpu") -> dict[str, dict]:
     """Time one task for every worker that can do it.
 
     Args:

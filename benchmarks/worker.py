@@ -41,11 +41,11 @@ def build(contestant: str, task: dict):
 
 def main() -> None:
     """Answer until the input ends: {"task": ...} builds and warms up, {"steps": n} takes n steps of training."""
-    contestant, threads = sys.argv[1], int(sys.argv[2])
+    contestant, threads, core = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     if threads == 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1 - core]})
     step = rates = None
     for line in sys.stdin:
         request = json.loads(line)

@@ -148,6 +148,18 @@ def test_the_project_s_own_contestants_answer_as_processes():
     answering.close()
 
 
+def test_a_crowd_is_a_process_a_core():
+    """All take their steps at once; times are averages of theirs."""
+    crowd = harness.Crowd("ours", 2)
+    assert len(crowd.ask(task=TINY.__dict__)["rates"]) == 2
+    slow = {"cpu": 0.3, "wall": 0.5}
+    assert crowd.ask(steps=3)["wall"] > 0
+    crowd.workers[0].answer = lambda: slow
+    crowd.workers[1].answer = lambda: {"cpu": 0.1, "wall": 0.2}
+    assert crowd.ask(steps=1) == {"cpu": pytest.approx(0.2), "wall": pytest.approx(0.35)}
+    crowd.close()
+
+
 def test_a_process_that_ends_says_why():
     """Its last words become the error."""
     answering = harness.Worker("nobody")

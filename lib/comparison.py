@@ -63,7 +63,7 @@ def _authors(path: Path) -> list[Cell]:
             for arm, levels in arms.items()
             for level, value in levels.items()
         ]
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}; see the head of the file") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from lib import __main__ as command_line
@@ -207,6 +208,16 @@ def test_readme_shows_the_published_verdicts():
     text = claims.README.read_text()
     shown = text.split(claims.START)[1].split(claims.END)[0].strip()
     assert shown == markdown(claims.judge_published())
+
+
+def test_the_notebook_of_claims_shows_the_published_verdicts():
+    """Stored outputs of notebook 10: the README's table, and the same of the validation voices."""
+    notebook = nbformat.read(claims.ROOT / "notebooks" / "10_claims.ipynb", as_version=4)
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [data["text/markdown"].strip() for data in outputs if "text/markdown" in data]
+    assert markdown(claims.judge_published()).strip() in shown
+    validation = judge(load("F6", "F7", "F13"), tables.published(), part="validation")
+    assert markdown(validation).strip() in shown
 
 
 def test_writing_the_readme_changes_the_table_only(tmp_path, monkeypatch, capsys):

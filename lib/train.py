@@ -99,6 +99,8 @@ def train(
     groups = network.parameter_groups(config.lr, config.delay_lr)
     optimiser = torch.optim.Adam(groups)
     n_steps = -(-len(samples(0)) // config.batch) * config.epochs
+    if not n_steps:
+        raise InputError("samples: there are none to train on")
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], n_steps)
     progress = Progress(network, optimiser, schedule, np.random.default_rng([seed, 1]))
     if checkpoint is not None:

@@ -268,6 +268,24 @@ def test_bad_downloads_are_never_kept(folder, tmp_path):
     assert (target / "shd_test.h5").read_bytes() == (folder / "shd_test.h5").read_bytes()
 
 
+def test_a_redirection_that_leaves_https_is_refused(tmp_path, monkeypatch):
+    """Even if what comes has the right MD5: said, and nothing is kept."""
+    asked = []
+
+    def urlopen(request, timeout):
+        asked.append((request.full_url, timeout))
+        answer = io.BytesIO(b"whole")
+        answer.url, answer.headers = request.full_url.replace("https:", "http:"), {}
+        return answer
+
+    monkeypatch.setattr(shd, "urlopen", urlopen)
+    md5 = dict.fromkeys(shd.MD5, hashlib.md5(b"whole").hexdigest())
+    with pytest.raises(InputError, match="redirected to http://.* which is not https"):
+        shd.download("shd", tmp_path, md5=md5)
+    assert [url.startswith("https://") for url, _ in asked] == [True] * len(shd.MIRRORS) and asked[0][1] == shd.PATIENCE
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_that_have_changed_are_read_again(folder, tmp_path):
     """In one process: what is kept of a reading belongs to the contents of the folder, not to its name."""
     for name in set(shd.FILES["shd"].values()):

@@ -16,7 +16,7 @@ from lib import runs, train, tune
 from lib.baselines import CountMLP
 from lib.data import audit, speech
 from lib.data.events import Binned
-from lib.errors import RunFailed
+from lib.errors import InputError, RunFailed
 from lib.experiments import arms
 from lib.experiments.arms import COUNT_MLP, CountSettings, Settings
 from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, network_config, part_of, training_samples
@@ -66,6 +66,23 @@ def test_same_seed_same_weights_in_fresh_processes():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert run(3) == run(3) != run(4)
+
+
+@pytest.mark.parametrize(
+    ("config", "n", "what"),
+    [(TrainingConfig(0), 8, "epochs"), (TrainingConfig(1, 0), 8, "batch"), (TrainingConfig(1), 0, "samples")],
+)
+def test_training_on_nothing_is_refused(config, n, what):
+    """No epochs, batches of nothing, no samples: one line."""
+    with pytest.raises(InputError, match=what):
+        train.train(CONFIG, config, lambda epoch: order_task(1).select(np.arange(n)), order_task(2), seed=0)
+
+
+def test_scoring_nothing_is_refused():
+    """No samples have no accuracy."""
+    network = train.train(CONFIG, TrainingConfig(1), lambda epoch: order_task(1), order_task(2), seed=0).network
+    with pytest.raises(InputError, match="no samples"):
+        train.evaluate(network, order_task(1).select(np.arange(0)))
 
 
 def test_a_diverged_loss_stops_training():

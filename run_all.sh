@@ -119,7 +119,7 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 if [[ $command == test ]]; then
   trap 'exit 130' INT
   status=0
-  echo "Running pytest, then the notebooks at smoke size under nbval: a quarter of an hour."
+  echo "Running pytest, then the notebooks at smoke size under nbval: 15 to 20 min."
   "$python" -m pytest "$@" || status=1
   BRC_PRESET=smoke BRC_HEADLESS=1 "$python" -m pytest \
     --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks || status=1

@@ -37,7 +37,7 @@ PATIENCE = 8  # times as long as without a fault, and never less than half a min
 # Module -> words for pytest; a module of compiled loops is run as plain Python
 MODULES = {
     "lib/claims.py": ["tests/test_claims.py"],
-    "lib/runs.py": ["tests/test_runs.py", "tests/test_fingerprint.py"],
+    "lib/runs.py": [*(f"tests/test_{name}.py" for name in ("runs", "fingerprint", "memory")), "-k", "not system_kills"],
     "lib/perturb.py": ["tests/test_perturb.py", "-k", "not quickly"],
     "lib/data/variants.py": ["tests/test_variants.py"],
     "lib/kernels/naive.py": ["tests/test_kernels.py"],

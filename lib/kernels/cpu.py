@@ -2,7 +2,7 @@
 
 Spikes go from layer to layer as lists. Between autograd nodes travels a carrier that has their shape and no memory.
 Batches are cut into chunks of a fixed size, which threads take (torch.get_num_threads() of them); sums over a batch are
-sums over chunks in order, and matrix products are of one chunk in one thread, so that no bit depends on the number of
+sums over chunks in order, and matrix products are of a few samples in one thread, so that no bit depends on the number of
 threads.
 """
 
@@ -26,6 +26,7 @@ from . import scans
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
+FEW = 8  # samples whose gradient goes back through the weights while it lies in the cache
 KEEP_BELOW = 1 << 30  # bytes
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Batch = SpikeList | torch.Tensor
@@ -147,10 +148,14 @@ class _Layer(torch.autograd.Function):
             sums = [np.zeros((length, n), upstream.dtype) for length in rows]
             if ctx.n_decays is not None:
                 sums.append(np.zeros(ctx.n_decays, upstream.dtype))
-            current = np.empty((hi - lo if len(grad_spikes) else 1, n_steps, n), upstream.dtype)
-            scan(arriving.units, arriving.starts, upstream, ctx.stored, *constants, *sums, current, lo, hi)
-            if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
-                _send_back(torch.from_numpy(current), weight, delays, ctx.late, grad_spikes[lo:hi])
+            few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
+            current = np.empty((room, n_steps, n), upstream.dtype)
+            for first in range(lo, hi, few):
+                last = min(first + few, hi)
+                here = current[: last - first]
+                scan(arriving.units, arriving.starts, upstream, ctx.stored, *constants, *sums, here, first, last)
+                if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
+                    _send_back(torch.from_numpy(here), weight, delays, ctx.late, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)

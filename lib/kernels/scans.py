@@ -8,12 +8,49 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
 
 from .. import surrogate
 
 SQUASHED = 32767  # largest number of the compact store
+AHEAD = 4  # time steps before memory is needed
+LINE = 64  # bytes that memory hands over at a time
 FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def prefetch(rows, row):
+    """Ask for a row of a matrix that will soon be read or written: a hint, which changes no number.
+
+    Processors foresee what is read forwards. They do not foresee a scan back in time, which then waits for memory
+    longer than it computes.
+    """
+
+
+@overload(prefetch)
+def _prefetch(rows, row):
+    def ask(rows, row):
+        for column in range(0, rows.shape[1], LINE // rows.itemsize):
+            _prefetch_line(rows, row, column)
+
+    return ask
+
+
+@intrinsic
+def _prefetch_line(_, matrix, row, column):
+    def generate(context, builder, signature, args):
+        array = context.make_array(matrix)(context, builder, args[0])
+        pointer = cgutils.get_item_pointer(context, builder, matrix, array, args[1:], wraparound=False)
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
+        call = builder.module.declare_intrinsic("llvm.prefetch", (byte,), hint)
+        read, keep, data = number(0), number(3), number(1)
+        builder.call(call, (builder.bitcast(pointer, byte), read, keep, data))
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.intp, types.intp), generate
 
 
 @compiled
@@ -60,7 +97,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
     emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
-        ends[b - lo, 0] = count
+        potentials, ends[b - lo, 0] = stored[b], count
         for t in range(n_steps):
             for m in range(n):
                 drive[m] = synaptic * drive[m] + later[m]
@@ -69,8 +106,10 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
             gather(units, starts[b, t], starts[b, t + 1], rows, late, drive, later)
             for m in range(n):
                 potential[m] = decay[m] * potential[m] + drive[m]
-            if stored.shape[1] == n_steps:
-                keep(potential, slope, stored[b, t])
+            if len(potentials) == n_steps:
+                if t + AHEAD < n_steps:
+                    prefetch(potentials, t + AHEAD)
+                keep(potential, slope, potentials[t])
             if count + n > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
             count = emit(potential, emitted, count)
@@ -102,10 +141,15 @@ def lif_backward(
     adjoint, after = np.empty_like(decay), np.empty_like(decay)
     for b in range(lo, hi):
         adjoint[:], after[:] = zero, zero
+        potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
-            load(stored[b, t], slope, distance)
+            if t >= AHEAD:
+                prefetch(potentials, t - AHEAD)
+                prefetch(upstreams, t - AHEAD)
+                prefetch(room, t - AHEAD)
+            load(potentials[t], slope, distance)
             steepen(distance, kind, slope, steepness)
-            upstream, now = grad[b, t], current[(b - lo) % len(current), t]
+            upstream, now = upstreams[t], room[t]
             # Each loop writes one array: with more, the compiler gives up proving that they do not overlap
             for m in range(len(grad_decay)):
                 potential = distance[m] + one
@@ -136,7 +180,7 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
     emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         current[:], ahead[:] = zero, zero
-        ends[b - lo, 0] = count
+        potentials, ends[b - lo, 0] = stored[b], count
         for t in range(n_steps):
             gather(units, starts[b, t], starts[b, t + 1], rows, late, current[t], current[t + 1])
             potential[:] = zero
@@ -145,8 +189,10 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
                     potential[m] += psp[j] * current[t - j, m]
             for m in range(n):
                 potential[m] += ahead[t, m]
-            if stored.shape[1] == n_steps:
-                keep(potential, slope, stored[b, t])
+            if len(potentials) == n_steps:
+                if t + AHEAD < n_steps:
+                    prefetch(potentials, t + AHEAD)
+                keep(potential, slope, potentials[t])
             if count + n > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
             first, count = count, emit(potential, emitted, count)
@@ -169,11 +215,15 @@ def srm_backward(units, starts, grad, stored, psp, scale, kind, slope, grad_now,
     distance, steepness, silence = np.empty(n, grad.dtype), np.empty(n, grad.dtype), np.zeros(n, grad.dtype)
     adjoint = np.empty((n_steps, n), grad.dtype)
     for b in range(lo, hi):
-        room = current[(b - lo) % len(current)]
+        potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
-            load(stored[b, t], slope, distance)
+            if t >= AHEAD:
+                prefetch(potentials, t - AHEAD)
+                prefetch(upstreams, t - AHEAD)
+                prefetch(room, t - AHEAD)
+            load(potentials[t], slope, distance)
             steepen(distance, kind, slope, steepness)
-            upstream, here, now = grad[b, t], adjoint[t], room[t]
+            upstream, here, now = upstreams[t], adjoint[t], room[t]
             for m in range(n):
                 here[m] = scale * upstream[m] * steepness[m]
             now[:] = zero
@@ -274,10 +324,12 @@ def shift_back(grad, whole, late, grad_spikes):
     """The adjoint of the delays: what arrived at t + delay, brought back to t."""
     steps, n = grad_spikes.shape[1:]
     one = grad.dtype.type(1)
-    offset, rest = whole * n + np.arange(n), one - late
+    offset, rest, soon = whole * n + np.arange(n), one - late, whole.max() + AHEAD
     for b in range(len(grad)):
         arrived, last = grad[b].ravel(), grad[b].size
         for t in range(steps):
+            if t + soon < grad.shape[1]:
+                prefetch(grad[b], t + soon)
             for m in range(n):
                 i = t * n + offset[m]
                 if i + n < last:

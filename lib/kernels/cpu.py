@@ -2,8 +2,8 @@
 
 Spikes go from layer to layer as lists. Between autograd nodes travels a carrier that has their shape and no memory.
 Batches are cut into chunks of a fixed size, which threads take (torch.get_num_threads() of them); sums over a batch are
-sums over chunks in order, and matrix products are of a few samples in one thread, so that no bit depends on the number of
-threads.
+sums over chunks in order, and matrix products are of a few samples in one thread, so that no bit depends on the number
+of threads.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ def prefetch(rows, row):
 
     Processors foresee what is read forwards. They do not foresee a scan back in time, which then waits for memory
     longer than it computes.
+
+    Args:
+        rows, row: matrix, contiguous by rows; which of them.
     """
 
 

@@ -1,7 +1,7 @@
 """Which runs make an experiment, and the table that their outcomes make.
 
-A network that is trained on clean samples is always scored on all of `TESTS`, so that no two experiments train it anew;
-one that a single experiment trains, on reversed samples alone.
+A network that is trained on clean samples is scored on what any experiment asks for, so that no two train it anew; one
+that a single experiment trains, on reversed samples alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ INSIDE = tuple(
     for layer in (1, 2)
     for name, level in (("reverse", 1.0), ("relocate", 0.2), ("relocate", 0.6), ("relocate", 1.0))
 )
+DRAWN = (REVERSED, *(test for test in TESTS if test.name == "relocate"))  # of every variant and arm
 COMPARED = ("no_delays", "trained_wide")
 DETAILS = ("input_spikes", "hidden_rates", "confusion", "by_speaker")
 
@@ -85,7 +86,9 @@ def _run(data: str, preset: str, variant: str, arm: str, seed: int, change: Pert
     if arm == COUNT_MLP or (arm in CONTROLS and change is CLEAN):
         return replace(run, test_perturbations=(REVERSED,))
     if change is CLEAN:
-        return replace(run, test_perturbations=TESTS + INSIDE)
+        tests = TESTS if size.undrawn or (variant == "norm" and arm in COMPARED) else DRAWN
+        inside = INSIDE if size.undrawn or variant == "norm" else ()
+        return replace(run, test_perturbations=tests + inside)
     then = (Perturbation("relocate_reversed", change.level),) if change.name == "relocate" else ()
     return replace(run, test_perturbations=(change, *then))
 

@@ -25,6 +25,7 @@ class SpeechSize:
         trained_at: other changes to train at, and their levels (ms, or share of deleted spikes).
         srm_fractions: shares f to train the paper's SRM networks at, beside 0, on norm.
         hidden: units of the two hidden layers.
+        undrawn: whether networks trained clean are also scored on perturbations that no figure shows for them.
     """
 
     samples: int | None
@@ -36,6 +37,7 @@ class SpeechSize:
     trained_at: tuple[tuple[str, float], ...]
     srm_fractions: tuple[float, ...] = ()
     hidden: tuple[int, int] = (128, 128)  # paper, section on SHD: two hidden layers of 128
+    undrawn: bool = False
 
 
 TRAINED_AT = tuple(
@@ -78,6 +80,7 @@ SPEECH = {
         whole_fractions=(0.2, 0.4, 0.6, 0.8, 1.0),
         trained_at=TRAINED_AT,
         srm_fractions=(1.0,),
+        undrawn=True,
     ),
     "paper": SpeechSize(
         samples=None,
@@ -88,6 +91,7 @@ SPEECH = {
         whole_fractions=tuple(f / 10 for f in range(1, 11)),
         trained_at=TRAINED_AT,
         srm_fractions=tuple(f / 10 for f in range(1, 11)),
+        undrawn=True,
     ),
 }
 

@@ -8,52 +8,13 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic, overload
 
 from .. import surrogate
+from .prefetch import AHEAD, prefetch
 
 SQUASHED = 32767  # largest number of the compact store
-AHEAD = 4  # time steps before memory is needed
-LINE = 64  # bytes that memory hands over at a time
 FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-
-def prefetch(rows, row):
-    """Ask for a row of a matrix that will soon be read or written: a hint, which changes no number.
-
-    Processors foresee what is read forwards. They do not foresee a scan back in time, which then waits for memory
-    longer than it computes.
-
-    Args:
-        rows, row: matrix, contiguous by rows; which of them.
-    """
-
-
-@overload(prefetch)
-def _prefetch(rows, row):
-    def ask(rows, row):
-        for column in range(0, rows.shape[1], LINE // rows.itemsize):
-            _prefetch_line(rows, row, column)
-
-    return ask
-
-
-@intrinsic
-def _prefetch_line(_, matrix, row, column):
-    def generate(context, builder, signature, args):
-        array = context.make_array(matrix)(context, builder, args[0])
-        pointer = cgutils.get_item_pointer(context, builder, matrix, array, args[1:], wraparound=False)
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        hint = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
-        call = builder.module.declare_intrinsic("llvm.prefetch", (byte,), hint)
-        read, keep, data = number(0), number(3), number(1)
-        builder.call(call, (builder.bitcast(pointer, byte), read, keep, data))
-        return context.get_dummy_value()
-
-    return types.void(matrix, types.intp, types.intp), generate
 
 
 @compiled
@@ -97,7 +58,8 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     kept = one - subtract
     potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
-    emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
+    fired = np.zeros(-(-n // 8) * 8, np.uint8)
+    emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
         potentials, ends[b - lo, 0] = stored[b], count
@@ -113,9 +75,9 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
                 if t + AHEAD < n_steps:
                     prefetch(potentials, t + AHEAD)
                 keep(potential, slope, potentials[t])
-            if count + n > len(emitted):
+            if count + len(fired) > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            count = emit(potential, emitted, count)
+            count = emit(potential, fired, emitted, count)
             for m in range(n):
                 jump = kept * potential[m] + subtract
                 potential[m] -= jump if potential[m] >= one else zero
@@ -180,7 +142,8 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
     zero = rows.dtype.type(0)
     potential = np.empty(n, rows.dtype)
     current, ahead = np.empty((n_steps + 1, n), rows.dtype), np.empty((n_steps + taps, n), rows.dtype)
-    emitted, ends, count = np.empty(max(n, 1) * 64, np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
+    fired = np.zeros(-(-n // 8) * 8, np.uint8)
+    emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         current[:], ahead[:] = zero, zero
         potentials, ends[b - lo, 0] = stored[b], count
@@ -196,9 +159,9 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
                 if t + AHEAD < n_steps:
                     prefetch(potentials, t + AHEAD)
                 keep(potential, slope, potentials[t])
-            if count + n > len(emitted):
+            if count + len(fired) > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            first, count = count, emit(potential, emitted, count)
+            first, count = count, emit(potential, fired, emitted, count)
             for m in emitted[first:count]:
                 for j in range(taps):
                     ahead[t + j, m] += refractory[j]
@@ -239,9 +202,24 @@ def srm_backward(units, starts, grad, stored, psp, scale, kind, slope, grad_now,
 
 @compiled
 def gather(units, first, last, rows, late, drive, later):
-    """Add the weights of arriving spikes to the current of this step and, where a share is late, of the next."""
-    one = rows.dtype.type(1)
-    for i in range(first, last):
+    """Add the weights of arriving spikes to the current of this step and, where a share is late, of the next.
+
+    Four rows a loop: the current is read and written once for them, and summed in the same order as one by one.
+    """
+    one, fours = rows.dtype.type(1), first + (last - first) // 4 * 4
+    for i in range(first, fours, 4):
+        a, b, c, d = units[i], units[i + 1], units[i + 2], units[i + 3]
+        if len(late):
+            e, f, g, h = late[a], late[b], late[c], late[d]
+            for m in range(len(later)):
+                later[m] = later[m] + e * rows[a, m] + f * rows[b, m] + g * rows[c, m] + h * rows[d, m]
+            e, f, g, h = one - e, one - f, one - g, one - h
+            for m in range(len(drive)):
+                drive[m] = drive[m] + e * rows[a, m] + f * rows[b, m] + g * rows[c, m] + h * rows[d, m]
+        else:
+            for m in range(len(drive)):
+                drive[m] = drive[m] + rows[a, m] + rows[b, m] + rows[c, m] + rows[d, m]
+    for i in range(fours, last):
         unit = units[i]
         if len(late):
             share, rest = late[unit], one - late[unit]
@@ -272,12 +250,22 @@ def scatter(units, first, last, now, after, grad_now, grad_later):
 
 
 @compiled
-def emit(potential, emitted, count):
-    """Append the neurons at threshold; returns the new count. No branch: a spike is hard to predict."""
+def emit(potential, fired, emitted, count):
+    """Append the neurons at threshold; returns the new count. Eight neurons are passed over at once if none fires.
+
+    Args:
+        fired: uint8, a multiple of eight, zero behind the last neuron; receives 1 where a neuron fires.
+        emitted: with room for len(fired) more.
+    """
     one = potential.dtype.type(1)
     for m in range(len(potential)):
-        emitted[count] = m
-        count += potential[m] >= one
+        fired[m] = potential[m] >= one
+    eights = fired.view(np.uint64)
+    for i in range(len(eights)):
+        if eights[i]:
+            for m in range(8 * i, 8 * i + 8):  # no branch: which of them it is, is hard to predict
+                emitted[count] = m
+                count += fired[m]
     return count
 
 

@@ -125,19 +125,21 @@ def norm(data: Binned, minimum: MinimumCounts, rng: np.random.Generator) -> Binn
     """
     quota = np.zeros(data.n_units, np.int64)
     quota[minimum.units] = minimum.counts
-    kept, drawn = _draw(data.units, data.offsets, quota, rng)
-    n_spikes = int(minimum.counts.sum())
-    if (drawn != n_spikes).any():
-        sample = int(np.flatnonzero(drawn != n_spikes)[0])
-        raise InputError(f"sample {sample}: fewer spikes than the minimum counts ask; drop it with keep_enough first")
-    return _keep(data, kept, minimum)
+    kept, offsets = _draw(data.units, data.offsets, quota, rng)
+    short = np.flatnonzero(np.diff(offsets) < minimum.counts.sum())
+    if len(short):
+        raise InputError(f"sample {short[0]}: fewer spikes than the minimum counts ask; drop it with keep_enough first")
+    units = _new_numbers(minimum, data.units.dtype)[data.units[kept]]
+    return replace(data, bins=data.bins[kept], units=units, offsets=offsets, n_units=len(minimum.units))
 
 
 def part(data: Binned, minimum: MinimumCounts) -> Binned:
     """All spikes of the surviving units, renumbered as in `norm`."""
     survives = np.zeros(data.n_units, bool)
     survives[minimum.units] = True
-    return _keep(data, survives[data.units], minimum)
+    number = _new_numbers(minimum, data.units.dtype)
+    bins, units, offsets = ragged.renumber(data.bins, data.units, data.offsets, survives[data.units], number)
+    return replace(data, bins=bins, units=units, offsets=offsets, n_units=len(minimum.units))
 
 
 def align(data: Binned, n_bins: int | None = None) -> Binned:
@@ -175,12 +177,11 @@ def make_variant(name: str, data: Binned, minimum: MinimumCounts, rng: np.random
     return align(drawn) if name == "norm_aligned" else drawn
 
 
-def _keep(data: Binned, kept: np.ndarray, minimum: MinimumCounts) -> Binned:
-    """The spikes where `kept` is true, their units renumbered 0 to n_kept - 1."""
-    number = np.zeros(data.n_units, data.units.dtype)
+def _new_numbers(minimum: MinimumCounts, kind: np.dtype) -> np.ndarray:
+    """Old number of a unit -> its number among those that survive, 0 to n_kept - 1; of the others 0."""
+    number = np.zeros(minimum.n_units, kind)
     number[minimum.units] = np.arange(len(minimum.units))
-    bins, units, offsets = ragged.renumber(data.bins, data.units, data.offsets, kept, number)
-    return replace(data, bins=bins, units=units, offsets=offsets, n_units=len(minimum.units))
+    return number
 
 
 @numba.njit(cache=True)
@@ -218,21 +219,27 @@ def _nearest_free(taken, target):
 
 @numba.njit(cache=True)
 def _draw(units, offsets, quota, rng):
-    """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S) inside each unit's run of spikes."""
-    kept = np.empty(len(units), np.bool_)
-    drawn = np.zeros(len(offsets) - 1, np.int64)
+    """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S) inside each unit's run of spikes.
+
+    Returns:
+        The numbers of the spikes that are kept, and where among them each sample begins and ends.
+    """
+    kept, new_offsets, n = np.empty(quota.sum() * (len(offsets) - 1), np.int64), np.zeros_like(offsets), 0
     for sample in range(len(offsets) - 1):
-        start = offsets[sample]
-        while start < offsets[sample + 1]:
+        start, end = offsets[sample], offsets[sample + 1]
+        while start < end:
             unit = units[start]
             stop = start
-            while stop < offsets[sample + 1] and units[stop] == unit:
+            while stop < end and units[stop] == unit:
                 stop += 1
             wanted = quota[unit]
             for spike in range(start, stop):
-                take = wanted > 0 and rng.random() * (stop - spike) < wanted
-                kept[spike] = take
+                if wanted == 0:
+                    break
+                kept[n] = spike
+                take = rng.random() * (stop - spike) < wanted
+                n += take
                 wanted -= take
-                drawn[sample] += take
             start = stop
-    return kept, drawn
+        new_offsets[sample + 1] = n
+    return kept[:n], new_offsets

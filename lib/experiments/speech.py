@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -188,6 +189,7 @@ def training_samples(run: SpeechRun, data_dir: str | None = None) -> Callable[[i
     if run.samples is not None:
         data = data.select(np.linspace(0, len(data) - 1, run.samples).astype(np.int64))
 
+    @lru_cache(maxsize=1)  # epoch 0 is asked for more than once
     def samples(epoch: int) -> Binned:
         drawn = variant_of(run, data, "train", data_dir, epoch)
         return perturbed(run, drawn, "train", run.train_perturbation, epoch)

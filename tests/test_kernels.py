@@ -236,6 +236,25 @@ def test_summed_potential_and_counts(kernel):
     assert torch.equal(kernel.counts(hidden), dense(hidden, weight).sum(1))
 
 
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1), (2,), (0, 2), (0, 1, 2, 3), (3,)], ids=str)
+def test_readers_of_one_layer_add_up(used):
+    """Two potentials, counts and a next layer read the same spikes; whichever of them are used, the gradients of the
+    layer are those of the specification."""
+    spikes, next_ = spikes_of((3, 20, 7), 0.2), parameters(6, 4, 2.5, seed=3)
+
+    def gradients_by(kernel):
+        leaves = [x.requires_grad_() for x in parameters(7, 6, 4.5)]
+        hidden = kernel.layer(kernel.encode(spikes, leaves[0]), *leaves, LIF(), 25)
+        short, long = (kernel.summed_potential(hidden, next_[0], decay) for decay in (0.7, 0.9))
+        after = kernel.layer(hidden, *next_, LIF(), 28)
+        readers = (short, long, kernel.counts(hidden), kernel.summed_potential(after, next_[0].mT, 0.8))
+        return torch.autograd.grad(sum(readers[i].square().sum() for i in used), leaves)
+
+    for one, other in zip(gradients_by(cpu), gradients_by(naive), strict=True):
+        assert other.abs().max() > 0
+        assert_equal_up_to(one, other, 1e-10)
+
+
 def run_one(kernel, current, neuron, decay=0.5):
     """Spikes of one neuron driven by weighted input, one input a step."""
     spikes = torch.eye(len(current), dtype=torch.float64)[None]

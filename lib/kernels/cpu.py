@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 
 from .. import surrogate
 from ..neurons import LIF, SRM
+from . import delays as axons
 from . import scans
 from .spikes import SpikeList
 
@@ -34,10 +35,19 @@ Batch = SpikeList | torch.Tensor
 
 @dataclass(frozen=True)
 class Spikes:
-    """Spikes of a layer: as lists, and as the tensor by which autograd knows them (None: input, no gradient)."""
+    """Spikes of a layer.
+
+    Attributes:
+        lists: the spikes.
+        carrier: as autograd knows them, (batch, time, neurons); None: of the inputs, no gradient.
+        total: as autograd knows their weighted sum over time, (batch, neurons): its gradient has no number a step.
+        weighting: of each step in this sum, from its reader; a second reader takes the long way, by `carrier`.
+    """
 
     lists: SpikeList
     carrier: torch.Tensor | None = None
+    total: torch.Tensor | None = None
+    weighting: list[np.ndarray] = field(default_factory=list)
 
 
 def encode(batch: Batch | tuple[Batch, ...], like: torch.Tensor) -> Spikes | tuple[Spikes, ...]:
@@ -68,8 +78,11 @@ def layer(
         each = (_unbind(values, len(weight)) for values in (spikes, weight, delays, decay))
         return tuple(layer(*one, neuron, n_steps) for one in zip(*each, strict=True))
     recorded = torch.is_grad_enabled()
-    carrier, lists = _Layer.apply(spikes.carrier, weight, delays, decay, spikes.lists, neuron, n_steps, recorded)
-    return Spikes(lists, carrier)
+    weighting = []
+    carrier, total, lists = _Layer.apply(
+        spikes.carrier, weight, delays, decay, spikes.lists, neuron, n_steps, recorded, weighting
+    )
+    return Spikes(lists, carrier, total, weighting)
 
 
 def summed_potential(spikes: Spikes | tuple[Spikes, ...], weight: torch.Tensor, decay: float) -> torch.Tensor:
@@ -78,8 +91,10 @@ def summed_potential(spikes: Spikes | tuple[Spikes, ...], weight: torch.Tensor, 
         each = zip(_unbind(spikes, len(weight)), _unbind(weight, len(weight)), strict=True)
         # Times 1: each gradient is copied to memory of its own, see `_unbind`
         return torch.stack([summed_potential(*one, decay) * 1 for one in each])
-    kernel = np.cumsum(decay ** np.arange(spikes.lists.shape[1], dtype=np.float64))[::-1]
-    return _Weigh.apply(spikes.carrier, spikes.lists, kernel.astype(_array(weight).dtype)) @ weight.T
+    kernel = np.cumsum(decay ** np.arange(spikes.lists.shape[1], dtype=np.float64))[::-1].astype(_array(weight).dtype)
+    carrier = spikes.carrier if spikes.weighting else spikes.total
+    spikes.weighting.append(kernel)  # the first is that of `total`
+    return _Weigh.apply(carrier, spikes.lists, kernel) @ weight.T
 
 
 def counts(spikes: Spikes | tuple[Spikes, ...]) -> torch.Tensor:
@@ -117,7 +132,7 @@ _keep_freed_memory()
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, carrier, weight, delays, decay, lists: SpikeList, neuron: LIF | SRM, n_steps: int, recorded: bool):
+    def forward(ctx, carrier, weight, delays, decay, lists, neuron: LIF | SRM, n_steps: int, recorded: bool, weighting):
         rows, arriving = np.ascontiguousarray(_array(weight).T), lists
         late = np.zeros(0, rows.dtype)
         if delays is not None:
@@ -133,14 +148,18 @@ class _Layer(torch.autograd.Function):
         )
         ctx.save_for_backward(weight, delays)
         ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = late, arriving, stored, lists.shape
+        ctx.weighting = weighting
+        ctx.set_materialize_grads(False)
         ctx.n_decays = None if decay is None else n * decay.requires_grad
-        return weight.new_zeros(()).expand(batch, n_steps, n), _join(pieces, n)
+        nothing = weight.new_zeros(())
+        return nothing.expand(batch, n_steps, n), nothing.expand(batch, n), _join(pieces, n)
 
     @staticmethod
-    def backward(ctx, grad: torch.Tensor, _):
+    def backward(ctx, grad: torch.Tensor | None, grad_total: torch.Tensor | None, _):
         weight, delays = (tensor if tensor is None else tensor.detach() for tensor in ctx.saved_tensors)
-        arriving, upstream, (scan, constants) = ctx.arriving, _array(grad), ctx.scan
-        batch, n_steps, n = upstream.shape
+        arriving, (scan, constants) = ctx.arriving, ctx.scan
+        upstream, weighting = _upstream(grad, grad_total, ctx.weighting)
+        batch, n_steps, n = ctx.stored.shape
         rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
         grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
 
@@ -153,7 +172,10 @@ class _Layer(torch.autograd.Function):
             for first in range(lo, hi, few):
                 last = min(first + few, hi)
                 here = current[: last - first]
-                scan(arriving.units, arriving.starts, upstream, ctx.stored, *constants, *sums, here, first, last)
+                scan(
+                    arriving.units, arriving.starts, upstream, weighting, ctx.stored,
+                    *constants, *sums, here, first, last,
+                )  # fmt: skip
                 if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
                     _send_back(torch.from_numpy(here), weight, delays, ctx.late, grad_spikes[first:last])
             return sums
@@ -167,7 +189,7 @@ class _Layer(torch.autograd.Function):
                 now += ctx.late[:, None] * (later - now)
         grad_decay = torch.from_numpy(decays[0]) if ctx.n_decays else None
         grad_spikes = grad_spikes if len(grad_spikes) else None
-        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, None, None, None, None
+        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, *[None] * 5
 
 
 class _Weigh(torch.autograd.Function):
@@ -176,11 +198,24 @@ class _Weigh(torch.autograd.Function):
         totals = np.zeros((len(lists.starts), lists.n_units), kernel.dtype)
         _over_chunks(lambda lo, hi: scans.weigh(lists.units, lists.starts, kernel, totals, lo, hi), len(totals))
         ctx.kernel = torch.from_numpy(kernel)
+        ctx.over_time = carrier is not None and carrier.ndim == 3
         return torch.from_numpy(totals)
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor):
-        return ctx.kernel[:, None] * grad[:, None, :], None, None
+        return ctx.kernel[:, None] * grad[:, None, :] if ctx.over_time else grad, None, None
+
+
+def _upstream(
+    grad: torch.Tensor | None, grad_total: torch.Tensor | None, weighting: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`grad` and `weighting` of the scans back in time, from the gradients of a layer's spikes and of their sum."""
+    if grad is None:
+        return _array(grad_total)[:, None], weighting[0]
+    if grad_total is not None:
+        grad = grad + torch.from_numpy(weighting[0])[:, None] * grad_total[:, None]
+    grad = _array(grad)
+    return grad, np.zeros(0, grad.dtype)
 
 
 def _scans(neuron: LIF | SRM, decay: torch.Tensor | None, number: type) -> list[tuple[Callable, tuple]]:
@@ -214,7 +249,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
     moved, arrivals = np.empty_like(lists.units), np.empty((len(lists.starts), n_steps + 1), np.int64)
     _over_chunks(
-        lambda lo, hi: scans.shift(lists.units, lists.starts, whole, n_steps, moved, arrivals, lo, hi), len(arrivals)
+        lambda lo, hi: axons.shift(lists.units, lists.starts, whole, n_steps, moved, arrivals, lo, hi), len(arrivals)
     )
     return SpikeList(moved, arrivals, lists.n_units)
 
@@ -228,7 +263,7 @@ def _send_back(
         return
     arrived = (current.flatten(0, 1) @ weight).view(len(current), -1, len(delays))
     whole = np.floor(_array(delays)).astype(np.int64)
-    scans.shift_back(arrived.numpy(), whole, late if len(late) else np.zeros(len(whole), late.dtype), grad.numpy())
+    axons.shift_back(arrived.numpy(), whole, late if len(late) else np.zeros(len(whole), late.dtype), grad.numpy())
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:

@@ -6,38 +6,13 @@ neurons of a layer, contiguous in memory, so that they vectorise.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from .. import surrogate
-from .prefetch import AHEAD, prefetch
+from .compiled import AHEAD, compiled, prefetch
 
 SQUASHED = 32767  # largest number of the compact store
 FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-
-@compiled
-def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
-    """Spikes ordered by the step in which they arrive, `whole[unit]` steps later; those after the end are lost."""
-    cursor = np.empty(n_steps + 1, np.int64)
-    for b in range(lo, hi):
-        cursor[:] = 0
-        for t in range(starts.shape[1] - 1):
-            for i in range(starts[b, t], starts[b, t + 1]):
-                arrival = t + whole[units[i]]
-                if arrival < n_steps:
-                    cursor[arrival + 1] += 1
-        arrivals[b, 0] = starts[b, 0]
-        for t in range(n_steps):
-            arrivals[b, t + 1] = arrivals[b, t] + cursor[t + 1]
-        cursor[:] = arrivals[b]
-        for t in range(starts.shape[1] - 1):
-            for i in range(starts[b, t], starts[b, t + 1]):
-                arrival = t + whole[units[i]]
-                if arrival < n_steps:
-                    moved[cursor[arrival]] = units[i]
-                    cursor[arrival] += 1
 
 
 @compiled
@@ -59,6 +34,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
     kept = one - subtract
     potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
     fired = np.zeros(-(-n // 8) * 8, np.uint8)
+    eights = fired.view(np.uint64)
     emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
@@ -77,7 +53,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
                 keep(potential, slope, potentials[t])
             if count + len(fired) > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            count = emit(potential, fired, emitted, count)
+            count = emit(potential, fired, eights, emitted, count)
             for m in range(n):
                 jump = kept * potential[m] + subtract
                 potential[m] -= jump if potential[m] >= one else zero
@@ -87,13 +63,14 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
 
 @compiled
 def lif_backward(
-    units, starts, grad, stored, decay, synaptic, subtract, through, kind, slope,
+    units, starts, grad, weighting, stored, decay, synaptic, subtract, through, kind, slope,
     grad_now, grad_later, grad_decay, current, lo, hi,
 ):  # fmt: skip
     """The adjoint of `lif_forward`: one scan back in time.
 
     Args:
         grad: of the layer's spikes, (batch, n_steps, postsynaptic).
+        weighting: of each step, if `grad` (batch, 1, postsynaptic) is of the spikes' weighted sum; empty: it is not.
         through, kind: 1 if the gradient flows through the reset; index of the surrogate.
         grad_now, grad_later: see `scatter`.
         grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
@@ -104,17 +81,19 @@ def lif_backward(
     kept = one - subtract
     distance, steepness = np.empty_like(decay), np.empty_like(decay)
     adjoint, after = np.empty_like(decay), np.empty_like(decay)
+    summed = len(weighting) > 0
     for b in range(lo, hi):
         adjoint[:], after[:] = zero, zero
         potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
             if t >= AHEAD:
                 prefetch(potentials, t - AHEAD)
-                prefetch(upstreams, t - AHEAD)
+                prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
             load(potentials[t], slope, distance)
             steepen(distance, kind, slope, steepness)
-            upstream, now = upstreams[t], room[t]
+            upstream, now = upstreams[0 if summed else t], room[t]
+            weight = weighting[t] if summed else one
             # Each loop writes one array: with more, the compiler gives up proving that they do not overlap
             for m in range(len(grad_decay)):
                 potential = distance[m] + one
@@ -123,7 +102,7 @@ def lif_backward(
             for m in range(n):
                 jump = kept * (distance[m] + one) + subtract
                 remains = one - (kept if distance[m] >= zero else zero) - through * jump * steepness[m]
-                adjoint[m] = upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
+                adjoint[m] = weight * upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
             for m in range(n):
                 now[m] = adjoint[m] + synaptic * after[m]
             scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
@@ -143,6 +122,7 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
     potential = np.empty(n, rows.dtype)
     current, ahead = np.empty((n_steps + 1, n), rows.dtype), np.empty((n_steps + taps, n), rows.dtype)
     fired = np.zeros(-(-n // 8) * 8, np.uint8)
+    eights = fired.view(np.uint64)
     emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         current[:], ahead[:] = zero, zero
@@ -161,7 +141,7 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
                 keep(potential, slope, potentials[t])
             if count + len(fired) > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            first, count = count, emit(potential, fired, emitted, count)
+            first, count = count, emit(potential, fired, eights, emitted, count)
             for m in emitted[first:count]:
                 for j in range(taps):
                     ahead[t + j, m] += refractory[j]
@@ -170,28 +150,32 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
 
 
 @compiled
-def srm_backward(units, starts, grad, stored, psp, scale, kind, slope, grad_now, grad_later, current, lo, hi):
+def srm_backward(
+    units, starts, grad, weighting, stored, psp, scale, kind, slope, grad_now, grad_later, current, lo, hi
+):
     """The adjoint of `srm_forward`, the refractory potential being taken as constant; arguments as of `lif_backward`.
 
     Args:
         scale: of the surrogate gradient.
     """
     n_steps, n = starts.shape[1] - 1, stored.shape[2]
-    zero = grad.dtype.type(0)
+    zero, one = grad.dtype.type(0), grad.dtype.type(1)
     distance, steepness, silence = np.empty(n, grad.dtype), np.empty(n, grad.dtype), np.zeros(n, grad.dtype)
+    summed = len(weighting) > 0
     adjoint = np.empty((n_steps, n), grad.dtype)
     for b in range(lo, hi):
         potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
             if t >= AHEAD:
                 prefetch(potentials, t - AHEAD)
-                prefetch(upstreams, t - AHEAD)
+                prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
             load(potentials[t], slope, distance)
             steepen(distance, kind, slope, steepness)
-            upstream, here, now = upstreams[t], adjoint[t], room[t]
+            upstream, here, now = upstreams[0 if summed else t], adjoint[t], room[t]
+            weight = weighting[t] if summed else one
             for m in range(n):
-                here[m] = scale * upstream[m] * steepness[m]
+                here[m] = scale * (weight * upstream[m]) * steepness[m]
             now[:] = zero
             for j in range(min(len(psp), n_steps - t)):
                 for m in range(n):
@@ -250,17 +234,17 @@ def scatter(units, first, last, now, after, grad_now, grad_later):
 
 
 @compiled
-def emit(potential, fired, emitted, count):
+def emit(potential, fired, eights, emitted, count):
     """Append the neurons at threshold; returns the new count. Eight neurons are passed over at once if none fires.
 
     Args:
         fired: uint8, a multiple of eight, zero behind the last neuron; receives 1 where a neuron fires.
+        eights: the same memory, eight neurons a number.
         emitted: with room for len(fired) more.
     """
     one = potential.dtype.type(1)
     for m in range(len(potential)):
         fired[m] = potential[m] >= one
-    eights = fired.view(np.uint64)
     for i in range(len(eights)):
         if eights[i]:
             for m in range(8 * i, 8 * i + 8):  # no branch: which of them it is, is hard to predict
@@ -308,25 +292,6 @@ def steepen(distance, kind, slope, steepness):
         for m in range(len(distance)):
             scaled = slope * distance[m]
             steepness[m] = one / (one + scaled * scaled)
-
-
-@compiled
-def shift_back(grad, whole, late, grad_spikes):
-    """The adjoint of the delays: what arrived at t + delay, brought back to t."""
-    steps, n = grad_spikes.shape[1:]
-    one = grad.dtype.type(1)
-    offset, rest, soon = whole * n + np.arange(n), one - late, whole.max() + AHEAD
-    for b in range(len(grad)):
-        arrived, last = grad[b].ravel(), grad[b].size
-        for t in range(steps):
-            if t + soon < grad.shape[1]:
-                prefetch(grad[b], t + soon)
-            for m in range(n):
-                i = t * n + offset[m]
-                if i + n < last:
-                    grad_spikes[b, t, m] = rest[m] * arrived[i] + late[m] * arrived[i + n]
-                else:
-                    grad_spikes[b, t, m] = rest[m] * arrived[i] if i < last else 0
 
 
 @compiled

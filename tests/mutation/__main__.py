@@ -43,8 +43,9 @@ MODULES = {
     "lib/kernels/naive.py": ["tests/test_kernels.py"],
     "lib/kernels/cpu.py": ["tests/test_kernels.py"],
     "lib/kernels/scans.py": ["tests/test_kernels.py"],
+    "lib/kernels/delays.py": ["tests/test_kernels.py"],
 }
-AS_PYTHON = ("lib/perturb.py", "lib/data/variants.py", "lib/kernels/scans.py")
+AS_PYTHON = ("lib/perturb.py", "lib/data/variants.py", "lib/kernels/scans.py", "lib/kernels/delays.py")
 
 
 def copy_of_tree(folder: Path) -> Path:

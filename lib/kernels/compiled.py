@@ -1,13 +1,15 @@
-"""A hint to the processor: memory that will soon be needed. Used by the compiled scans."""
+"""How the loops behind `cpu` are compiled, and a hint that they give the processor: what memory they will soon need."""
 
 from __future__ import annotations
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def prefetch(rows, row):

@@ -1,0 +1,49 @@
+"""Axonal delays of spike lists, whole time steps, and their adjoint: compiled loops behind `cpu`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiled import AHEAD, compiled, prefetch
+
+
+@compiled
+def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
+    """Spikes ordered by the step in which they arrive, `whole[unit]` steps later; those after the end are lost."""
+    cursor = np.empty(n_steps + 1, np.int64)
+    for b in range(lo, hi):
+        cursor[:] = 0
+        for t in range(starts.shape[1] - 1):
+            for i in range(starts[b, t], starts[b, t + 1]):
+                arrival = t + whole[units[i]]
+                if arrival < n_steps:
+                    cursor[arrival + 1] += 1
+        arrivals[b, 0] = starts[b, 0]
+        for t in range(n_steps):
+            arrivals[b, t + 1] = arrivals[b, t] + cursor[t + 1]
+        cursor[:] = arrivals[b]
+        for t in range(starts.shape[1] - 1):
+            for i in range(starts[b, t], starts[b, t + 1]):
+                arrival = t + whole[units[i]]
+                if arrival < n_steps:
+                    moved[cursor[arrival]] = units[i]
+                    cursor[arrival] += 1
+
+
+@compiled
+def shift_back(grad, whole, late, grad_spikes):
+    """The adjoint of the delays: what arrived at t + delay, brought back to t."""
+    steps, n = grad_spikes.shape[1:]
+    one = grad.dtype.type(1)
+    offset, rest, soon = whole * n + np.arange(n), one - late, whole.max() + AHEAD
+    for b in range(len(grad)):
+        arrived, last = grad[b].ravel(), grad[b].size
+        for t in range(steps):
+            if t + soon < grad.shape[1]:
+                prefetch(grad[b], t + soon)
+            for m in range(n):
+                i = t * n + offset[m]
+                if i + n < last:
+                    grad_spikes[b, t, m] = rest[m] * arrived[i] + late[m] * arrived[i + n]
+                else:
+                    grad_spikes[b, t, m] = rest[m] * arrived[i] if i < last else 0

@@ -1,6 +1,8 @@
 """Fast kernels equal the specification; the specification equals hand calculation and finite differences."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from lib.errors import InputError
 from lib.kernels import cpu, naive
 from lib.kernels.spikes import SpikeList
 from lib.neurons import LIF, SRM
+from lib.provenance import ROOT
 
 SHAPES = [(1, 1, 1), (1, 63, 3), (2, 1, 17), (3, 40, 129), (40, 17, 1), (1, 500, 3)]  # 40: more than one chunk
 NEURONS = [
@@ -91,6 +94,16 @@ def test_layers_equal_the_specification(neuron, shape, rate, longest):
         assert torch.equal(one, other)
     for one, other in zip(fast[1], slow[1], strict=True):
         assert_equal_up_to(one, other, 1e-10)
+
+
+def test_compiled_scans_run_as_plain_python():
+    """With NUMBA_DISABLE_JIT=1, for debuggers: the same test passes on the uncompiled functions."""
+    words = [__file__, "-q", "-p", "no:cacheprovider", "-k", "layers_equal and 129 and 12.7"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, cwd=ROOT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and f"{2 * len(NEURONS)} passed" in done.stdout, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize("compact, tolerance", [(False, 1e-5), (True, 3e-3)])

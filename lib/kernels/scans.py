@@ -249,7 +249,7 @@ def emit(potential, fired, eights, emitted, count):
         if eights[i]:
             for m in range(8 * i, 8 * i + 8):  # no branch: which of them it is, is hard to predict
                 emitted[count] = m
-                count += fired[m]
+                count += np.int64(fired[m])  # in plain Python a sum with uint8 would be one
     return count
 
 

@@ -40,10 +40,10 @@ MODULES = {
     "lib/runs.py": [*(f"tests/test_{name}.py" for name in ("runs", "fingerprint", "memory")), "-k", "not system_kills"],
     "lib/perturb.py": ["tests/test_perturb.py", "-k", "not quickly"],
     "lib/data/variants.py": ["tests/test_variants.py"],
-    "lib/kernels/naive.py": ["tests/test_kernels.py"],
-    "lib/kernels/cpu.py": ["tests/test_kernels.py"],
-    "lib/kernels/scans.py": ["tests/test_kernels.py"],
-    "lib/kernels/delays.py": ["tests/test_kernels.py"],
+    "lib/kernels/naive.py": ["tests/test_kernels.py", "-k", "not plain_python"],
+    "lib/kernels/cpu.py": ["tests/test_kernels.py", "-k", "not plain_python"],
+    "lib/kernels/scans.py": ["tests/test_kernels.py", "-k", "not plain_python"],
+    "lib/kernels/delays.py": ["tests/test_kernels.py", "-k", "not plain_python"],
 }
 AS_PYTHON = ("lib/perturb.py", "lib/data/variants.py", "lib/kernels/scans.py", "lib/kernels/delays.py")
 

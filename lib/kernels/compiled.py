@@ -9,6 +9,7 @@ from numba.extending import intrinsic, overload
 
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
+# Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 

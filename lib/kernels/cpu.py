@@ -209,7 +209,13 @@ class _Weigh(torch.autograd.Function):
 def _upstream(
     grad: torch.Tensor | None, grad_total: torch.Tensor | None, weighting: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`grad` and `weighting` of the scans back in time, from the gradients of a layer's spikes and of their sum."""
+    """`grad` and `weighting` of the scans back in time, from the gradients of a layer's spikes and of their sum.
+
+    Args:
+        grad: (batch, n_steps, n); None: only the sum was read.
+        grad_total: (batch, n); None: it was not.
+        weighting: of the sum, (n_steps,), first in the list.
+    """
     if grad is None:
         return _array(grad_total)[:, None], weighting[0]
     if grad_total is not None:

@@ -9,7 +9,14 @@ from .compiled import AHEAD, compiled, prefetch
 
 @compiled
 def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
-    """Spikes ordered by the step in which they arrive, `whole[unit]` steps later; those after the end are lost."""
+    """Spikes ordered by the step in which they arrive, `whole[unit]` steps later; those after the end are lost.
+
+    Args:
+        units, starts: spikes, and where those of each step begin, (batch, steps + 1).
+        whole: int64, steps, of each presynaptic neuron.
+        n_steps: of the arrivals.
+        moved, arrivals: receive units and starts, (n_spikes,) and (batch, n_steps + 1).
+    """
     cursor = np.empty(n_steps + 1, np.int64)
     for b in range(lo, hi):
         cursor[:] = 0
@@ -32,7 +39,13 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
 
 @compiled
 def shift_back(grad, whole, late, grad_spikes):
-    """The adjoint of the delays: what arrived at t + delay, brought back to t."""
+    """The adjoint of the delays: what arrived at t + delay, brought back to t.
+
+    Args:
+        grad: of the arrived spikes, (samples, n_steps, presynaptic).
+        whole, late: steps, and the share that arrives one step later, (presynaptic,).
+        grad_spikes: (samples, steps, presynaptic), receives the gradient of the spikes as they were sent.
+    """
     steps, n = grad_spikes.shape[1:]
     one = grad.dtype.type(1)
     offset, rest, soon = whole * n + np.arange(n), one - late, whole.max() + AHEAD

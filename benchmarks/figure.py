@@ -52,7 +52,12 @@ def draw(results: dict) -> Figure:
     for ax in axes[1]:
         ax.set_xlabel("CPU ms of a training step, one core")
     handles = [plt.Line2D([], [], marker=m, ls="", ms=4, color=OTHERS, label=str(n)) for n, m in MARKERS.items()]
-    fig.legend(handles=handles, loc="outside upper center", ncols=3, title="time steps; numbers: times the time of this repository")
+    fig.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=3,
+        title="time steps; numbers: times the time of this repository",
+    )
     return fig
 
 

@@ -96,6 +96,28 @@ def test_layers_equal_the_specification(neuron, shape, rate, longest):
         assert_equal_up_to(one, other, 1e-10)
 
 
+@pytest.mark.parametrize("neuron", NEURONS, ids=name)
+@pytest.mark.parametrize("dtype, compact, tolerance", [("64", False, 1e-10), ("32", False, 1e-5), ("32", True, 3e-3)])
+def test_long_silence_after_the_last_spike(neuron, dtype, compact, tolerance):
+    """Samples of 0 to 30 steps in 250: spikes and gradients are the specification's, though scans stop at rest."""
+    dtype, neuron = getattr(torch, f"float{dtype}"), replace(neuron, compact=compact)
+    spikes = spikes_of((4, 250, 33), 0.1, dtype=dtype)
+    for sample, length in enumerate((0, 5, 17, 30)):
+        spikes[sample, length:] = 0
+    weight, delays, decay = (x.requires_grad_() for x in parameters(33, 17, 9.5, dtype=dtype))
+    with torch.no_grad():
+        decay *= 0.6
+    decay = decay if isinstance(neuron, LIF) else None
+    fast, slow = (k.layer(k.encode(spikes, weight), weight, delays, decay, neuron, 260) for k in (cpu, naive))
+    assert torch.equal(dense(fast, weight), slow) and slow[3].mean() > 0.005
+    leaves = [weight, delays] if decay is None else [weight, delays, decay]
+    for one, other in zip(gradients(fast, leaves), gradients(slow, leaves), strict=True):
+        assert (one - other).norm() <= 2 * tolerance * other.norm()
+    if decay is not None:
+        _, (*_, rest) = fast.carrier.grad_fn.scan
+        assert (rest < 150).all() == (neuron.synaptic_decay == 0)  # a current that ebbs away is followed to the end
+
+
 def test_compiled_scans_run_as_plain_python():
     """With NUMBA_DISABLE_JIT=1, for debuggers: the same test passes on the uncompiled functions."""
     words = [__file__, "-q", "-p", "no:cacheprovider", "-k", "layers_equal and 129 and 12.7"]

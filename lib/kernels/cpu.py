@@ -142,7 +142,7 @@ class _Layer(torch.autograd.Function):
                 late = _array(delays) - whole.astype(rows.dtype)
         batch, n = len(lists.starts), rows.shape[1]
         stored = np.empty((batch, n_steps if recorded else 0, n), np.int16 if neuron.compact else rows.dtype)
-        (scan, constants), ctx.scan = _scans(neuron, decay, rows.dtype.type)
+        (scan, constants), ctx.scan = _scans(neuron, decay, rows.dtype.type, np.empty(batch, np.int64))
         pieces = _over_chunks(
             lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
         )
@@ -224,8 +224,10 @@ def _upstream(
     return grad, np.zeros(0, grad.dtype)
 
 
-def _scans(neuron: LIF | SRM, decay: torch.Tensor | None, number: type) -> list[tuple[Callable, tuple]]:
-    """Forward and backward scan of a neuron, each with the constants that describe it."""
+def _scans(
+    neuron: LIF | SRM, decay: torch.Tensor | None, number: type, rest: np.ndarray
+) -> list[tuple[Callable, tuple]]:
+    """Forward and backward scan of a neuron, each with the constants that describe it; `rest` goes from one to the other."""
     slope, kind = number(neuron.slope), surrogate.NAMES.index(neuron.surrogate)
     if isinstance(neuron, SRM):
         psp, refractory = (kernel.astype(number) for kernel in neuron.kernels())
@@ -235,7 +237,10 @@ def _scans(neuron: LIF | SRM, decay: torch.Tensor | None, number: type) -> list[
         ]
     constants = (_array(decay), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
     through = number(neuron.reset_gradient)
-    return [(scans.lif_forward, (*constants, slope)), (scans.lif_backward, (*constants, through, kind, slope))]
+    return [
+        (scans.lif_forward, (*constants, slope, rest)),
+        (scans.lif_backward, (*constants, through, kind, slope, rest)),
+    ]
 
 
 def _unbind(values: tuple | torch.Tensor | Spikes | None, networks: int) -> tuple:

@@ -47,16 +47,17 @@ def shift_back(grad, whole, late, grad_spikes):
         grad_spikes: (samples, steps, presynaptic), receives the gradient of the spikes as they were sent.
     """
     steps, n = grad_spikes.shape[1:]
-    one = grad.dtype.type(1)
-    offset, rest, soon = whole * n + np.arange(n), one - late, whole.max() + AHEAD
+    offset, rest, soon = (whole * n + np.arange(n)).astype(np.uint32), grad.dtype.type(1) - late, whole.max() + AHEAD
+    arrived, next_ = np.empty(n, grad.dtype), np.empty(n, grad.dtype)
     for b in range(len(grad)):
-        arrived, last = grad[b].ravel(), grad[b].size
-        for t in range(steps):
+        for t in range(-1, steps):  # what arrives next at t is what arrives at t + 1: each is looked for once
             if t + soon < grad.shape[1]:
                 prefetch(grad[b], t + soon)
+            following = grad[b, t + 1 :].ravel()
             for m in range(n):
-                i = t * n + offset[m]
-                if i + n < last:
-                    grad_spikes[b, t, m] = rest[m] * arrived[i] + late[m] * arrived[i + n]
-                else:
-                    grad_spikes[b, t, m] = rest[m] * arrived[i] if i < last else 0
+                next_[m] = following[offset[m]] if offset[m] < len(following) else 0
+            if t >= 0:
+                sent = grad_spikes[b, t]
+                for m in range(n):
+                    sent[m] = rest[m] * arrived[m] + late[m] * next_[m]
+            arrived, next_ = next_, arrived

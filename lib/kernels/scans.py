@@ -16,7 +16,7 @@ FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
 
 
 @compiled
-def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, stored, lo, hi):
+def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, rest, stored, lo, hi):
     """Potentials and spikes of a layer of LIF neurons.
 
     Args:
@@ -24,7 +24,10 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
         rows: weights, (presynaptic, postsynaptic).
         late: share of a spike that arrives one step later, (presynaptic,); empty: none does.
         decay, synaptic, subtract: of the membrane (postsynaptic,), of the current, and 1 where the reset subtracts.
-        slope, stored: see `keep`; stored is (batch, n_steps, postsynaptic), with no steps nothing is kept.
+        slope: of the surrogate gradient, see `keep`.
+        rest: (batch,), receives the step in which a sample's potentials have come to rest for good, or n_steps.
+        stored: (batch, n_steps, postsynaptic), receives the potentials up to this step, see `keep`; with no steps
+            nothing is kept.
 
     Returns:
         Spikes as units and starts, the latter from 0 on.
@@ -39,7 +42,12 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
         potentials, ends[b - lo, 0] = stored[b], count
+        rest[b], last = n_steps, last_arrival(starts[b])
         for t in range(n_steps):
+            if t > last + 1 and synaptic == zero and ends[b - lo, t - 1] == count:
+                ends[b - lo, t + 1 :] = count
+                rest[b] = t + subside(potential, decay, slope, potentials[t:])
+                break
             for m in range(n):
                 drive[m] = synaptic * drive[m] + later[m]
             for m in range(n):
@@ -63,7 +71,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, sto
 
 @compiled
 def lif_backward(
-    units, starts, grad, weighting, stored, decay, synaptic, subtract, through, kind, slope,
+    units, starts, grad, weighting, stored, decay, synaptic, subtract, through, kind, slope, rest,
     grad_now, grad_later, grad_decay, current, lo, hi,
 ):  # fmt: skip
     """The adjoint of `lif_forward`: one scan back in time.
@@ -71,6 +79,7 @@ def lif_backward(
     Args:
         grad: of the layer's spikes, (batch, n_steps, postsynaptic).
         weighting: of each step, if `grad` (batch, 1, postsynaptic) is of the spikes' weighted sum; empty: it is not.
+        stored, rest: of `lif_forward`.
         through, kind: 1 if the gradient flows through the reset; index of the surrogate.
         grad_now, grad_later: see `scatter`.
         grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
@@ -87,11 +96,13 @@ def lif_backward(
         potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
             if t >= AHEAD:
-                prefetch(potentials, t - AHEAD)
+                if t - AHEAD <= rest[b]:
+                    prefetch(potentials, t - AHEAD)
                 prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
-            load(potentials[t], slope, distance)
-            steepen(distance, kind, slope, steepness)
+            if t < rest[b] or t == n_steps - 1:
+                load(potentials[min(t, rest[b])], slope, distance)
+                steepen(distance, kind, slope, steepness)
             upstream, now = upstreams[0 if summed else t], room[t]
             weight = weighting[t] if summed else one
             # Each loop writes one array: with more, the compiler gives up proving that they do not overlap
@@ -182,6 +193,40 @@ def srm_backward(
                     now[m] += psp[j] * adjoint[t + j, m]
             after = room[t + 1] if t + 1 < n_steps else silence
             scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
+
+
+@compiled
+def last_arrival(starts):
+    """The last step in which a spike arrives; -1: none does."""
+    t = len(starts) - 2
+    while t >= 0 and starts[t] == starts[-1]:
+        t -= 1
+    return t
+
+
+@compiled
+def subside(potential, decay, slope, stored):
+    """Potentials after the last spike has arrived and been answered: they fall below threshold for good.
+
+    Args:
+        stored: (steps, postsynaptic), receives them, see `keep`, up to the step in which all have rounded to rest.
+
+    Returns:
+        This step, or len(stored).
+    """
+    one = potential.dtype.type(1)
+    for t in range(len(stored)):
+        if t + AHEAD < len(stored):
+            prefetch(stored, t + AHEAD)
+        resting = True
+        for m in range(len(potential)):
+            potential[m] *= decay[m]
+        for m in range(len(potential)):
+            resting &= potential[m] - one == -one
+        keep(potential, slope, stored[t])
+        if resting:
+            return t
+    return len(stored)
 
 
 @compiled

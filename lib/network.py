@@ -171,7 +171,7 @@ class SpikingNetwork(nn.Module):
         spikes, rates = run.encode(batch, self.weights[0]), []
         for layer in range(first, last):
             spikes, n_steps = self._layer(run, spikes, layer, n_steps)
-            rates.append(run.counts(spikes).detach().mean().item())
+            rates.append(run.rate(spikes))
         self.hidden_rates = rates
         return spikes, n_steps
 

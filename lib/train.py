@@ -10,6 +10,7 @@ import copy
 import hashlib
 import io
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -206,10 +207,10 @@ def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, de
         chosen = shuffled[start : start + config.batch]
         logits = network(batch_of(data, chosen))
         loss = network.loss(logits, torch.from_numpy(data.labels[chosen]).to(device))
-        optimiser.zero_grad(set_to_none=True)
+        network.zero_grad()
         loss.backward()
         slope = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-        if not torch.isfinite(loss + slope):
+        if not math.isfinite(loss.item() + slope.item()):
             raise RunFailed("training diverged: loss or gradient is not a number; lower the learning rate")
         optimiser.step()
         network.clamp_()

@@ -271,6 +271,17 @@ def test_summed_potential_and_counts(kernel):
     assert torch.equal(kernel.counts(hidden), dense(hidden, weight).sum(1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("networks", [(), (3,)], ids=str)
+@BOTH
+def test_rate_is_the_mean_of_counts(kernel, networks, dtype):
+    """To the bit, of one network and of several."""
+    spikes, (weight, _, decay) = spikes_of((*networks, 7, 30, 4), 0.4, dtype=dtype), parameters(4, 5, 0.0, dtype=dtype)
+    weight, decay = weight.expand(*networks, 5, 4), decay.expand(*networks, 5)
+    hidden = kernel.layer(kernel.encode(spikes, weight), weight, None, decay, LIF(), 30)
+    assert kernel.rate(hidden) == kernel.counts(hidden).mean().item() > 0
+
+
 @pytest.mark.parametrize("used", [(0,), (1,), (0, 1), (2,), (0, 2), (0, 1, 2, 3), (3,)], ids=str)
 def test_readers_of_one_layer_add_up(used):
     """Two potentials, counts and a next layer read the same spikes; whichever of them are used, the gradients of the

@@ -19,7 +19,7 @@ FAST = {"cpu": "cpu", "cuda": "gpu"}  # the kernels made for a type of device
 
 
 def choose(backend: str, device: torch.device | str) -> ModuleType:
-    """The module that holds `encode`, `layer`, `counts` and `summed_potential` for tensors on `device`.
+    """The module that holds `encode`, `layer`, `counts`, `rate` and `summed_potential` for tensors on `device`.
 
     Args:
         backend: "naive", "cpu", "gpu", or "auto": cpu for CPU tensors, gpu for CUDA tensors where triton is installed,
@@ -28,7 +28,8 @@ def choose(backend: str, device: torch.device | str) -> ModuleType:
     Raises:
         InputError: no such backend, or it does not run on the device or without triton.
     """
-    fast, no_triton = FAST.get(torch.device(device).type), find_spec("triton") is None
+    fast = FAST.get(torch.device(device).type)
+    no_triton = fast == "gpu" and find_spec("triton") is None
     if backend not in BACKENDS:
         raise InputError(f"backend: {backend!r} is not known; choose from {', '.join(BACKENDS)}")
     if backend in FAST.values() and backend != fast:

@@ -91,7 +91,7 @@ def summed_potential(spikes: Spikes | tuple[Spikes, ...], weight: torch.Tensor, 
         each = zip(_unbind(spikes, len(weight)), _unbind(weight, len(weight)), strict=True)
         # Times 1: each gradient is copied to memory of its own, see `_unbind`
         return torch.stack([summed_potential(*one, decay) * 1 for one in each])
-    kernel = np.cumsum(decay ** np.arange(spikes.lists.shape[1], dtype=np.float64))[::-1].astype(_array(weight).dtype)
+    kernel = _remaining(decay, spikes.lists.shape[1], _array(weight).dtype)
     carrier = spikes.carrier if spikes.weighting else spikes.total
     spikes.weighting.append(kernel)  # the first is that of `total`
     return _Weigh.apply(carrier, spikes.lists, kernel) @ weight.T
@@ -103,6 +103,14 @@ def counts(spikes: Spikes | tuple[Spikes, ...]) -> torch.Tensor:
         return torch.stack([counts(one) for one in spikes])
     kind = np.float32 if spikes.carrier is None else _array(spikes.carrier[:0]).dtype
     return _Weigh.apply(spikes.carrier, spikes.lists, np.ones(spikes.lists.shape[1], kind))
+
+
+def rate(spikes: Spikes | tuple[Spikes, ...]) -> float:
+    """See `naive.rate`: the same division, in the type of the layer's numbers."""
+    networks = spikes if isinstance(spikes, tuple) else (spikes,)
+    number = _array(networks[0].total[:0]).dtype.type
+    fired, neurons = zip(*((len(one.lists.units), one.total.numel()) for one in networks), strict=True)
+    return float(number(sum(fired)) / number(sum(neurons)))
 
 
 @functools.lru_cache
@@ -253,6 +261,12 @@ def _unbind(values: tuple | torch.Tensor | Spikes | None, networks: int) -> tupl
     return values if isinstance(values, tuple) else (values,) * networks
 
 
+@functools.lru_cache
+def _remaining(decay: float, n_steps: int, number: np.dtype) -> np.ndarray:
+    """What a spike adds to the summed potential from its step to the last, (n_steps,)."""
+    return np.cumsum(decay ** np.arange(n_steps, dtype=np.float64))[::-1].astype(number)
+
+
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
@@ -278,6 +292,8 @@ def _send_back(
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:
+    if len(pieces) == 1:
+        return SpikeList(*pieces[0], n_units)
     firsts = np.cumsum([0, *(len(units) for units, _ in pieces)])
     starts = np.concatenate([ends + first for (_, ends), first in zip(pieces, firsts, strict=False)])
     return SpikeList(np.concatenate([units for units, _ in pieces]), starts, n_units)

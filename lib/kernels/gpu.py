@@ -23,7 +23,7 @@ NEURONS = 32  # of a program: one for each lane of a warp, so that small network
 TIMES = tl.constexpr(16)  # steps that the delay kernels move at once
 AHEAD = tl.constexpr(8)  # steps whose inputs the scans have under way
 
-counts = naive.counts
+counts, rate = naive.counts, naive.rate
 
 
 def encode(batch: SpikeList | torch.Tensor | tuple, like: torch.Tensor) -> torch.Tensor:

@@ -159,3 +159,8 @@ def summed_potential(spikes: torch.Tensor, weight: torch.Tensor, decay: float) -
 def counts(spikes: torch.Tensor) -> torch.Tensor:
     """Spikes of every neuron, summed over time: (batch, neurons)."""
     return spikes.sum(-2)
+
+
+def rate(spikes: torch.Tensor) -> float:
+    """Spikes a neuron and sample, their mean; of several networks, over all."""
+    return counts(spikes).detach().mean().item()

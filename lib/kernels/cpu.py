@@ -240,8 +240,8 @@ def _scans(
     if isinstance(neuron, SRM):
         psp, refractory = (kernel.astype(number) for kernel in neuron.kernels())
         return [
-            (scans.srm_forward, (psp, refractory, slope)),
-            (scans.srm_backward, (psp, number(neuron.surrogate_scale), kind, slope)),
+            (scans.srm_forward, (psp, refractory, slope, rest)),
+            (scans.srm_backward, (psp, number(neuron.surrogate_scale), kind, slope, rest)),
         ]
     constants = (_array(decay), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
     through = number(neuron.reset_gradient)

@@ -44,7 +44,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, res
         potentials, ends[b - lo, 0] = stored[b], count
         rest[b], last = n_steps, last_arrival(starts[b])
         for t in range(n_steps):
-            if t > last + 1 and synaptic == zero and ends[b - lo, t - 1] == count:
+            if t > last + 1 and synaptic == zero and ends[b - lo, t - 1] == count:  # potentials can only decay
                 ends[b - lo, t + 1 :] = count
                 rest[b] = t + subside(potential, decay, slope, potentials[t:])
                 break
@@ -122,7 +122,7 @@ def lif_backward(
 
 
 @compiled
-def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, hi):
+def srm_forward(units, starts, rows, late, psp, refractory, slope, rest, stored, lo, hi):
     """Potentials and spikes of a layer of SRM neurons; arguments and results as of `lif_forward`.
 
     Args:
@@ -138,7 +138,15 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
     for b in range(lo, hi):
         current[:], ahead[:] = zero, zero
         potentials, ends[b - lo, 0] = stored[b], count
+        rest[b], last = n_steps, last_arrival(starts[b])
         for t in range(n_steps):
+            if t > last + len(psp) and ends[b - lo, max(t - taps, 0)] == count:  # neither input nor reset lasts
+                ends[b - lo, t + 1 :] = count
+                if len(potentials) == n_steps:
+                    potential[:] = zero
+                    keep(potential, slope, potentials[t])
+                rest[b] = t
+                break
             gather(units, starts[b, t], starts[b, t + 1], rows, late, current[t], current[t + 1])
             potential[:] = zero
             for j in range(min(len(psp), t + 1)):
@@ -162,7 +170,7 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, stored, lo, h
 
 @compiled
 def srm_backward(
-    units, starts, grad, weighting, stored, psp, scale, kind, slope, grad_now, grad_later, current, lo, hi
+    units, starts, grad, weighting, stored, psp, scale, kind, slope, rest, grad_now, grad_later, current, lo, hi
 ):
     """The adjoint of `srm_forward`, the refractory potential being taken as constant; arguments as of `lif_backward`.
 
@@ -178,11 +186,13 @@ def srm_backward(
         potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
             if t >= AHEAD:
-                prefetch(potentials, t - AHEAD)
+                if t - AHEAD <= rest[b]:
+                    prefetch(potentials, t - AHEAD)
                 prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
-            load(potentials[t], slope, distance)
-            steepen(distance, kind, slope, steepness)
+            if t < rest[b] or t == n_steps - 1:
+                load(potentials[min(t, rest[b])], slope, distance)
+                steepen(distance, kind, slope, steepness)
             upstream, here, now = upstreams[0 if summed else t], adjoint[t], room[t]
             weight = weighting[t] if summed else one
             for m in range(n):

@@ -155,7 +155,7 @@ class _Layer(torch.autograd.Function):
             lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
         )
         ctx.save_for_backward(weight, delays)
-        ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = late, arriving, stored, lists.shape
+        ctx.rows, ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = rows, late, arriving, stored, lists.shape
         ctx.weighting = weighting
         ctx.set_materialize_grads(False)
         ctx.n_decays = None if decay is None else n * decay.requires_grad
@@ -189,12 +189,14 @@ class _Layer(torch.autograd.Function):
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
-        now, later, *decays = (functools.reduce(np.add, parts) for parts in chunks)
+        now, later, *decays = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
         grad_delays = None
         if delays is not None:
-            grad_delays = torch.from_numpy(((later - now) * _array(weight).T).sum(1))
+            later -= now
+            grad_delays = torch.from_numpy((later * ctx.rows).sum(1))
             if len(ctx.late):
-                now += ctx.late[:, None] * (later - now)
+                later *= ctx.late[:, None]
+                now += later
         grad_decay = torch.from_numpy(decays[0]) if ctx.n_decays else None
         grad_spikes = grad_spikes if len(grad_spikes) else None
         return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, *[None] * 5

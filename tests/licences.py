@@ -35,12 +35,12 @@ def licence(name: str) -> str | None:
     except PackageNotFoundError:
         return None
     classified = [line.split(" :: ")[-1] for line in said.get_all("Classifier", []) if line.startswith("License ::")]
-    first = next((line.strip() for line in (said["License"] or "").splitlines() if line.strip()), "")
+    first = next((line.strip() for line in (said.get("License") or "").splitlines() if line.strip()), "")
     free = first if len(first) < 60 else ""
     if name in IN_FILES:
         return IN_FILES[name]
     return (
-        said["License-Expression"] or ", ".join(c for c in classified if c != "OSI Approved") or free or "see its files"
+        said.get("License-Expression") or ", ".join(c for c in classified if c != "OSI Approved") or free or "see its files"
     )
 
 

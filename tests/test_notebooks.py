@@ -230,6 +230,7 @@ def test_interruption_ends_cleanly(place):
     """Ctrl-C: exit 130, one line, the partial copy is kept and no kernel is left behind."""
     write(place, "00_long.ipynb", "import os, time\nprint('kernel', os.getpid(), flush=True)\ntime.sleep(120)")
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a test in the background ignores it
         "import sys; from pathlib import Path; from lib import notebooks; from lib.__main__ import main\n"
         f"place = Path({str(place)!r})\n"
         "notebooks.FOLDER, notebooks.BUILD = place / 'notebooks', place / 'build'\n"

@@ -40,7 +40,10 @@ def licence(name: str) -> str | None:
     if name in IN_FILES:
         return IN_FILES[name]
     return (
-        said.get("License-Expression") or ", ".join(c for c in classified if c != "OSI Approved") or free or "see its files"
+        said.get("License-Expression")
+        or ", ".join(c for c in classified if c != "OSI Approved")
+        or free
+        or "see its files"
     )
 
 

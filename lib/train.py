@@ -210,12 +210,13 @@ def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, de
         network.zero_grad()
         loss.backward()
         slope = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-        if not math.isfinite(loss.item() + slope.item()):
+        value = loss.item()
+        if not math.isfinite(value + slope.item()):
             raise RunFailed("training diverged: loss or gradient is not a number; lower the learning rate")
         optimiser.step()
         network.clamp_()
         progress.schedule.step()
-        total += loss.item() * len(chosen)
+        total += value * len(chosen)
     return total / len(data)
 
 

@@ -69,7 +69,8 @@ def _draw_panel(ax: plt.Axes, by_duration: dict[int, dict]) -> None:
             place, ms = names.index(name), found[name]["ms"]
             ax.plot(ms, place, MARKERS[n], ms=4, color=OURS if name.startswith("ours") else OTHERS)
             if name != "ours":
-                ax.annotate(f"{ratio:.1f}", (ms, place), (0, 4), textcoords="offset points", ha="center", fontsize=6)
+                times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
+                ax.annotate(times, (ms, place), (0, 4), textcoords="offset points", ha="center", fontsize=6)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())

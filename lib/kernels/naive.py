@@ -162,5 +162,9 @@ def counts(spikes: torch.Tensor) -> torch.Tensor:
 
 
 def rate(spikes: torch.Tensor) -> float:
-    """Spikes a neuron and sample, their mean; of several networks, over all."""
+    """Mean number of spikes a neuron and sample; of several networks, over all.
+
+    Args:
+        spikes: (batch, time, neurons), or (networks, batch, time, neurons).
+    """
     return counts(spikes).detach().mean().item()

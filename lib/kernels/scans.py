@@ -207,7 +207,11 @@ def srm_backward(
 
 @compiled
 def last_arrival(starts):
-    """The last step in which a spike arrives; -1: none does."""
+    """The last step in which a spike arrives at a sample; -1: none does.
+
+    Args:
+        starts: of the sample, (n_steps + 1,).
+    """
     t = len(starts) - 2
     while t >= 0 and starts[t] == starts[-1]:
         t -= 1
@@ -219,6 +223,7 @@ def subside(potential, decay, slope, stored):
     """Potentials after the last spike has arrived and been answered: they fall below threshold for good.
 
     Args:
+        potential, decay: (postsynaptic,).
         stored: (steps, postsynaptic), receives them, see `keep`, up to the step in which all have rounded to rest.
 
     Returns:

@@ -9,12 +9,14 @@ depend on when its spikes arrive.
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 
 from .data.events import Events
 from .errors import InputError
@@ -97,7 +99,7 @@ class EventNetwork(nn.Module):
         self.hidden_rates: list[float] = []
 
     def forward(self, events: Events) -> torch.Tensor:
-        """Evidence for each class, (samples, n_classes).
+        """Evidence for each class, (samples, n_classes); of a `stack` (networks, samples, n_classes).
 
         Raises:
             InputError: the events are not of `n_inputs` units.
@@ -110,7 +112,12 @@ class EventNetwork(nn.Module):
             events.times * 1e3, events.units, events.offsets, self.weight, self.log_tau, self.delays, self.config.slope
         )
         self.hidden_rates = [counts.detach().mean().item() if len(counts) else 0.0]
-        return self.readout(counts * self.config.count_scale)
+        counts, readout = counts * self.config.count_scale, self.readout
+        if counts.ndim == 2:
+            return readout(counts)
+        # Copied, and gradients too (times 1): the bits of a matrix product depend on where in memory its factors begin
+        each = zip(counts, readout.weight, readout.bias, strict=True)
+        return torch.stack([linear(*(values.clone() for values in one)) * 1 for one in each])
 
     def loss(self, evidence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """What training lowers: cross-entropy."""
@@ -129,3 +136,19 @@ class EventNetwork(nn.Module):
 
     def end_epoch_(self, epoch: int) -> None:
         """Nothing changes between epochs."""
+
+
+def stack(networks: Sequence[EventNetwork]) -> EventNetwork:
+    """Several networks of one configuration as one, with a leading axis on every parameter, for training side by side.
+
+    A step of small networks is mostly the overhead of its calls, which they now share. It takes the first network's
+    samples, then as many of the next one's, and computes each network to the bits that it has alone. Their own
+    parameters become views of the new ones, so that they change with them.
+    """
+    stacked = copy.deepcopy(networks[0])
+    for name, parameter in stacked.named_parameters():
+        own = [network.get_parameter(name) for network in networks]
+        parameter.data = torch.stack([values.data for values in own])
+        for values, view in zip(own, parameter.data, strict=True):
+            values.data = view
+    return stacked

@@ -39,6 +39,7 @@ STORE = ROOT / "build" / "runs"
 PEAK_UNIT = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of `ru_maxrss`, in a MB
 KEY = 20  # characters of a hash that name a run
 PATIENCE = 20  # s, for a scheduler to answer
+SIDE_BY_SIDE = 6  # runs at most; more are hardly faster, and end at a later time
 THREADS = 1  # a run: runs are what is parallel, and sums in another order would change bits
 
 
@@ -60,7 +61,9 @@ class Job:
 class Run(Protocol):
     """What `run_all` asks of a frozen dataclass; its fields are its identity.
 
-    It may have an `effort`, how long it will take in any unit (default 1): the longest are begun first.
+    It may have an `effort`, how long it will take in any unit (default 1): the longest are begun first. It may have a
+    hashable `together`, unless it is None: runs that agree on it may be computed side by side, by their type's
+    `perform_together(runs, job)`, which returns a dictionary or RunFailed for each.
     """
 
     def perform(self, job: Job) -> dict:
@@ -154,19 +157,19 @@ def run_all(
     paths = [store / f"{key_of(run, job.data_dir)}.json" for run in runs]
     known = {path: read(path) for path in dict.fromkeys(paths)}
     missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
-    for path in known.keys() - missing.keys():  # left by a run that was killed after its outcome was stored
-        path.with_suffix(".checkpoint").unlink(missing_ok=True)
+    stored = {path.stem for path in known.keys() - missing.keys()}
+    for checkpoint in store.glob("*.checkpoint"):  # left by a run that was killed after its outcome was stored
+        if checkpoint.name[:KEY] in stored:
+            checkpoint.unlink(missing_ok=True)
     jobs = 1 if job.device == "cuda" else min(memory.processes(jobs), len(missing)) or 1
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER") or None
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
         parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
-        # So that no core idles at the end
-        longest_first = sorted(missing.items(), key=lambda item: -getattr(item[1], "effort", 1))
-        tasks = (joblib.delayed(_compute)(path, run, job) for path, run in longest_first)
+        tasks = (joblib.delayed(_compute)(task, job) for task in _tasks(missing, len(missing) if scheduler else jobs))
         try:
-            for outcome in parallel(tasks):
-                known[store / f"{outcome.key}.json"] = outcome
-                bar.update(1)
+            for several in parallel(tasks):
+                known |= {store / f"{outcome.key}.json": outcome for outcome in several}
+                bar.update(len(several))
         except BrokenProcessPool:
             raise OutOfMemory(memory.killed()) from None
     outcomes = [known[path] for path in paths]
@@ -175,6 +178,19 @@ def run_all(
         example = next(iter(failures.values()))
         warnings.warn(f"{len(failures)} of {len(known)} runs have no score, for example: {example}", stacklevel=2)
     return outcomes
+
+
+def _tasks(missing: dict[Path, Run], jobs: int) -> list[dict[Path, Run]]:
+    """Runs to be computed side by side, or alone; the longest first, so that no core idles at the end."""
+    alike: dict[object, list[Path]] = {}
+    for path, run in missing.items():
+        together = getattr(run, "together", None)
+        alike.setdefault(path if together is None else (type(run), together), []).append(path)
+    most = min(SIDE_BY_SIDE, -(-len(missing) // jobs))  # each process has something to do
+    groups = [paths[i : i + most] for paths in alike.values() for i in range(0, len(paths), most)]
+    efforts = {path: getattr(run, "effort", 1) for path, run in missing.items()}
+    groups.sort(key=lambda paths: -sum(efforts[path] for path in paths))
+    return [{path: missing[path] for path in paths} for paths in groups]
 
 
 @contextmanager
@@ -199,42 +215,58 @@ def _workers(scheduler: str | None):
         yield
 
 
-def _compute(path: Path, run: Run, job: Job) -> Outcome:
-    """Perform a run on one thread, store its outcome, drop its checkpoint."""
-    checkpoint = path.with_suffix(".checkpoint")
+def _compute(task: dict[Path, Run], job: Job) -> list[Outcome]:
+    """Perform runs side by side on one thread, store their outcomes, drop their checkpoint."""
+    checkpoint = _checkpoint(list(task))
     start = time.monotonic()
-    result, failed = None, None
     with _one_thread():
         try:
-            result = _plain(run.perform(Job(job.data_dir, job.device, checkpoint)))
-        except RunFailed as error:
-            failed = str(error)
+            results = _perform(list(task.values()), Job(job.data_dir, job.device, checkpoint))
         except (MemoryError, RuntimeError) as error:
             explained = memory.explain(error, job.device)
             if explained is None:
                 raise
             raise OutOfMemory(explained) from None
     about = {
-        "seconds": round(time.monotonic() - start, 2),
+        "seconds": round((time.monotonic() - start) / len(task), 2),  # of those side by side each has its share
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // PEAK_UNIT,  # of the process, up to now
         "device": torch.cuda.get_device_name() if job.device == "cuda" else "cpu",
         "threads": THREADS,
         "versions": versions(),
         "commit": commit(),
     }
-    stored = {"run": identity(run, job.data_dir), "result": result, "failed": failed, "about": about}
-    with write_atomically(path) as temporary:
-        temporary.write_text(canonical(stored | {"checksum": checksum([result, failed])}))
+    outcomes = []
+    for (path, run), found in zip(task.items(), results, strict=True):
+        result, failed = (None, str(found)) if isinstance(found, RunFailed) else (found, None)
+        stored = {"run": identity(run, job.data_dir), "result": result, "failed": failed, "about": about}
+        with write_atomically(path) as temporary:
+            temporary.write_text(canonical(stored | {"checksum": checksum([result, failed])}))
+        outcomes.append(Outcome(path.stem, result, failed, about))
     checkpoint.unlink(missing_ok=True)
-    return Outcome(path.stem, result, failed, about)
+    return outcomes
 
 
-def _plain(result: dict) -> dict:
-    """The result as it will be read again. Raises RunFailed if a number is not finite."""
+def _checkpoint(paths: list[Path]) -> Path:
+    """Of these runs side by side: named by the first, and by the others, with whom alone it can go on."""
+    others = f"-{checksum([path.stem for path in paths[1:]])[:KEY]}" if len(paths) > 1 else ""
+    return paths[0].with_name(f"{paths[0].stem}{others}.checkpoint")
+
+
+def _perform(runs: list[Run], job: Job) -> list[dict | RunFailed]:
+    """Results as they will be read again; RunFailed where there is none, or not of finite numbers."""
+    try:
+        results = [runs[0].perform(job)] if len(runs) == 1 else type(runs[0]).perform_together(runs, job)
+    except RunFailed as failed:
+        results = [failed] * len(runs)
+    return [result if isinstance(result, RunFailed) else _plain(result) for result in results]
+
+
+def _plain(result: dict) -> dict | RunFailed:
+    """The result as it will be read again; RunFailed if a number is not finite."""
     try:
         return json.loads(canonical(result))
     except ValueError:
-        raise RunFailed("a result is not a finite number") from None
+        return RunFailed("a result is not a finite number")
 
 
 @contextmanager

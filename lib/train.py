@@ -6,14 +6,13 @@ parts opens one file a part (`lib.data.speech`).
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .data.events import Binned, Events
+from .data.events import Binned, Events, concatenate
 from .errors import InputError, RunFailed
-from .event_network import EventNetwork, EventNetworkConfig
+from .event_network import EventNetwork, EventNetworkConfig, stack
 from .files import write_atomically
 from .kernels.spikes import SpikeList
 from .network import NetworkConfig, SpikingNetwork
@@ -93,29 +92,109 @@ def train(
         InputError: no epochs, an empty batch, or no samples.
         RunFailed: the loss or its gradient is not a number.
     """
+    (trained,) = train_together(network_config, config, [samples], [validation], [seed], device, checkpoint)
+    if isinstance(trained, RunFailed):
+        raise trained
+    return trained
+
+
+def train_together(
+    network_config: NetworkConfig | EventNetworkConfig,
+    config: TrainingConfig,
+    samples: Sequence[Callable[[int], Binned | Events]],
+    validation: Sequence[Binned | Events],
+    seeds: Sequence[int],
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+) -> list[Trained | RunFailed]:
+    """Train networks of one configuration side by side, each to the bits that `train` gives it alone.
+
+    Args:
+        network_config: of networks in event time, if there are several.
+        config: optimiser.
+        samples, validation, seeds: one a network, see `train`; as many training samples for each.
+        device, checkpoint: see `train`; a checkpoint holds all these networks.
+
+    Returns:
+        One a network; RunFailed if its loss or gradient was not a number. The others go on.
+
+    Raises:
+        InputError: no epochs, an empty batch, no samples, or not as many for each network.
+    """
     if config.epochs < 1 or config.batch < 1:
         raise InputError(f"epochs, batch: {config.epochs} and {config.batch} train nothing; give 1 or more")
     kind = EventNetwork if isinstance(network_config, EventNetworkConfig) else SpikingNetwork
-    network = kind(network_config, torch.Generator().manual_seed(seed)).to(device)
+    networks = [kind(network_config, torch.Generator().manual_seed(seed)).to(device) for seed in seeds]
+    network = networks[0] if len(networks) == 1 else stack(networks)
     groups = network.parameter_groups(config.lr, config.delay_lr)
     optimiser = torch.optim.Adam(groups)
-    n_steps = -(-len(samples(0)) // config.batch) * config.epochs
-    if not n_steps:
-        raise InputError("samples: there are none to train on")
+    sizes = {len(draw(0)) for draw in samples}
+    if len(sizes) != 1 or 0 in sizes:
+        raise InputError(f"samples: {sorted(sizes)} to train on; give every network the same number, 1 or more")
+    n_steps = -(-sizes.pop() // config.batch) * config.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], n_steps)
-    progress = Progress(network, optimiser, schedule, np.random.default_rng([seed, 1]))
+    progress = Progress(network, optimiser, schedule, [Course(np.random.default_rng([seed, 1])) for seed in seeds])
     if checkpoint is not None:
         progress.load(checkpoint, device)
     saved = time.monotonic()
-    for epoch in range(len(progress.loss), config.epochs):
-        progress.loss.append(_epoch(progress, samples(epoch), config, device))
+    for epoch in range(len(progress.courses[0].loss), config.epochs):
+        drawn = [draw(epoch) for draw in samples]
+        _epoch(progress, drawn[0] if len(drawn) == 1 else concatenate(drawn), config, device)
+        if all(course.diverged for course in progress.courses):
+            break
         network.end_epoch_(epoch + 1)
-        progress.judge(evaluate(network, validation, device))
+        for course, member, judged_on in zip(progress.courses, networks, validation, strict=True):
+            course.judge(member, evaluate(member, judged_on, device))
         if checkpoint is not None and time.monotonic() - saved >= CHECKPOINT_EVERY:
             progress.save(checkpoint)
             saved = time.monotonic()
-    network.load_state_dict(progress.best_state)
-    return Trained(network, progress.best_epoch, progress.loss, progress.accuracy)
+    return [course.end(member) for course, member in zip(progress.courses, networks, strict=True)]
+
+
+class Course:
+    """How the training of one network goes.
+
+    Args:
+        order: draws the order of samples.
+
+    Attributes:
+        loss, accuracy: one value an epoch; accuracy is balanced, on validation samples.
+        best: accuracy and negative loss on validation samples at `best_epoch`.
+        best_state: the network's state there, a copy.
+        diverged: whether its loss or gradient was not a number.
+    """
+
+    def __init__(self, order: np.random.Generator) -> None:
+        self.order = order
+        self.loss: list[float] = []
+        self.accuracy: list[float] = []
+        self.best, self.best_epoch = (-1.0, 0.0), -1
+        self.best_state: dict[str, torch.Tensor] = {}
+        self.diverged = False
+
+    def judge(self, network: SpikingNetwork | EventNetwork, validation: Evaluation) -> None:
+        """Note an epoch's validation scores; keep a copy of the network if it is the best so far."""
+        self.accuracy.append(validation.accuracy)
+        if (validation.accuracy, -validation.loss) > self.best:
+            self.best, self.best_epoch = (validation.accuracy, -validation.loss), len(self.accuracy) - 1
+            self.best_state = {name: values.clone() for name, values in network.state_dict().items()}
+
+    def end(self, network: SpikingNetwork | EventNetwork) -> Trained | RunFailed:
+        """The network as it was in its best epoch."""
+        if self.diverged:
+            return RunFailed("training diverged: loss or gradient is not a number; lower the learning rate")
+        network.load_state_dict(self.best_state)
+        return Trained(network, self.best_epoch, self.loss, self.accuracy)
+
+    def state_dict(self) -> dict:
+        """All of it, for a checkpoint."""
+        return vars(self) | {"order": json.dumps(self.order.bit_generator.state)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go back to it. Raises KeyError if something is missing."""
+        self.order.bit_generator.state = json.loads(state["order"])
+        for name in vars(self).keys() - {"order"}:
+            setattr(self, name, state[name])
 
 
 class Progress:
@@ -123,34 +202,17 @@ class Progress:
 
     Args:
         network, optimiser, schedule: of the training.
-        order: draws the order of samples.
-
-    Attributes:
-        loss, accuracy: one value an epoch; accuracy is balanced, on validation samples.
-        best: accuracy and negative loss on validation samples at `best_epoch`.
-        best_state: the network's state there, a copy.
+        courses: one a network that is trained side by side.
     """
 
-    def __init__(self, network, optimiser, schedule, order: np.random.Generator) -> None:
-        self.network, self.optimiser, self.schedule, self.order = network, optimiser, schedule, order
-        self.loss: list[float] = []
-        self.accuracy: list[float] = []
-        self.best, self.best_epoch = (-1.0, 0.0), -1
-        self.best_state: dict[str, torch.Tensor] = {}
-
-    def judge(self, validation: Evaluation) -> None:
-        """Note an epoch's validation scores; keep a copy of the network if it is the best so far."""
-        self.accuracy.append(validation.accuracy)
-        if (validation.accuracy, -validation.loss) > self.best:
-            self.best, self.best_epoch = (validation.accuracy, -validation.loss), len(self.accuracy) - 1
-            self.best_state = copy.deepcopy(self.network.state_dict())
+    def __init__(self, network, optimiser, schedule, courses: list[Course]) -> None:
+        self.network, self.optimiser, self.schedule, self.courses = network, optimiser, schedule, courses
 
     def save(self, path: Path) -> None:
         """Write everything, whole or not at all."""
         state = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule")}
-        state |= {name: getattr(self, name) for name in ("loss", "accuracy", "best", "best_epoch", "best_state")}
         content = io.BytesIO()
-        torch.save(state | {"order": json.dumps(self.order.bit_generator.state)}, content)
+        torch.save(state | {"courses": [course.state_dict() for course in self.courses]}, content)
         with write_atomically(path) as temporary:
             temporary.write_bytes(seal(content.getvalue()))
 
@@ -171,9 +233,8 @@ class Progress:
             state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             for name in ("network", "optimiser", "schedule"):
                 getattr(self, name).load_state_dict(state[name])
-            for name in ("loss", "accuracy", "best", "best_epoch", "best_state"):
-                setattr(self, name, state[name])
-            self.order.bit_generator.state = json.loads(state["order"])
+            for course, saved in zip(self.courses, state["courses"], strict=True):
+                course.load_state_dict(saved)
         except Exception as error:  # there is no end to what a file of another hand can be
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
             raise InputError(f"{path}: no checkpoint of this training ({reason}); delete it") from None
@@ -198,26 +259,44 @@ def weights_checksum(network: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, device: str) -> float:
-    """One pass over `data` in a new order; returns the mean loss."""
-    network, optimiser = progress.network, progress.optimiser
-    total = 0.0
-    shuffled = progress.order.permutation(len(data))
-    for start in range(0, len(data), config.batch):
-        chosen = shuffled[start : start + config.batch]
-        logits = network(batch_of(data, chosen))
-        loss = network.loss(logits, torch.from_numpy(data.labels[chosen]).to(device))
+def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, device: str) -> None:
+    """One pass over every network's samples in a new order; `data` holds those of one network after the other."""
+    network, courses = progress.network, progress.courses
+    n = len(data) // len(courses)
+    firsts = n * np.arange(len(courses))[:, None]
+    shuffled = firsts + np.stack([course.order.permutation(n) for course in courses])
+    totals = [0.0] * len(courses)
+    for start in range(0, n, config.batch):
+        chosen = shuffled[:, start : start + config.batch]
+        labels = torch.from_numpy(data.labels[chosen]).to(device)
+        evidence = network(batch_of(data, chosen.ravel())).reshape(*labels.shape, -1)
+        losses = [network.loss(*each) for each in zip(evidence, labels, strict=True)]
         network.zero_grad()
-        loss.backward()
-        slope = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-        value = loss.item()
-        if not math.isfinite(value + slope.item()):
-            raise RunFailed("training diverged: loss or gradient is not a number; lower the learning rate")
-        optimiser.step()
+        sum(losses).backward()
+        slopes = clip_(network, len(courses), config.clip)
+        for r, (course, loss, slope) in enumerate(zip(courses, losses, slopes.tolist(), strict=True)):
+            totals[r] += loss.item() * chosen.shape[1]
+            course.diverged |= not math.isfinite(totals[r] + slope)
+        if all(course.diverged for course in courses):
+            return
+        progress.optimiser.step()
         network.clamp_()
         progress.schedule.step()
-        total += value * len(chosen)
-    return total / len(data)
+    for course, total in zip(courses, totals, strict=True):
+        course.loss.append(total / n)
+
+
+def clip_(network: SpikingNetwork | EventNetwork, networks: int, largest: float) -> torch.Tensor:
+    """Scale the gradient of each of several networks down to a norm of `largest`; returns the norms, (networks,)."""
+    if networks == 1:
+        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)[None]
+    grads = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads], 1)
+    norm = torch.linalg.vector_norm(norms, dim=1)
+    for grad in grads:
+        scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # as torch's own
+        grad.mul_(scale.view(-1, *[1] * (grad.ndim - 1)))
+    return norm
 
 
 def batch_of(data: Binned | Events, chosen: np.ndarray) -> SpikeList | Events:

@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from toy import ToyRun
 from lib.runs import Job, _compute
-print(json.dumps(_compute(Path(sys.argv[1]), ToyRun(3, epochs=3), Job()).result))
+print(json.dumps(_compute({Path(sys.argv[1]): ToyRun(3, epochs=3)}, Job())[0].result))
 """
 
 

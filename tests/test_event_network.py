@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from lib import train as training_module
 from lib.data.events import Events
 from lib.errors import InputError, RunFailed
-from lib.event_network import EventNetwork, EventNetworkConfig
+from lib.event_network import EventNetwork, EventNetworkConfig, stack
 from lib.kernels import event_time_naive
-from lib.train import TrainingConfig, evaluate, train
+from lib.train import TrainingConfig, evaluate, train, train_together, weights_checksum
 
 CONFIG = EventNetworkConfig(
     n_inputs=6, n_classes=3, hidden=8, tau_ms=20, tau_spread=0.5, count_scale=0.5, delay_init_ms=30, weight_sd=0.8
@@ -169,6 +170,92 @@ def test_training_that_diverges_stops():
     config = replace(LAG_CONFIG, weight_sd=float("nan"))
     with pytest.raises(RunFailed, match="diverged"):
         train(config, TrainingConfig(epochs=1), lambda epoch: lag_task(0, 10), lag_task(1, 10), seed=0)
+
+
+SIDE_BY_SIDE = TrainingConfig(epochs=4, batch=24, lr=2e-2, delay_lr=1.0, clip=0.3)  # the last batch is a smaller one
+
+
+def side_by_side(config, seeds=(0, 1, 2), n=100, stop=None, **how):
+    """Train networks together, each on samples of its own; with `stop`, be interrupted before that epoch."""
+
+    def draw(seed):
+        def samples(epoch):
+            if epoch == stop:
+                raise KeyboardInterrupt
+            return lag_task([seed, epoch], n)
+
+        return samples
+
+    samples, validation = [draw(seed) for seed in seeds], [lag_task([seed, 99], 40) for seed in seeds]
+    return train_together(config, SIDE_BY_SIDE, samples, validation, seeds, **how)
+
+
+def outcome(trained):
+    """All that a training gives, to the bit."""
+    return weights_checksum(trained.network), trained.loss, trained.validation_accuracy, trained.best_epoch
+
+
+@pytest.mark.parametrize("delays", ["none", "fixed", "trained"])
+@pytest.mark.parametrize("backend", ["cpu", "naive"])
+def test_networks_trained_side_by_side_equal_single_ones(delays, backend):
+    """Weights, curves and best epoch have the bits of each network trained alone; all three differ."""
+    config = replace(LAG_CONFIG, hidden=9, delays=delays, backend=backend)
+    n = 100 if backend == "cpu" else 30
+    alone = [outcome(*side_by_side(config, (seed,), n)) for seed in (0, 1, 2)]
+    assert [outcome(one) for one in side_by_side(config, n=n)] == alone
+    assert len({weights for weights, *_ in alone}) == 3
+
+
+def test_stacked_networks_change_with_the_stack():
+    """Their parameters are views: what training does to the stack it does to them."""
+    networks = [make(seed, delays="trained") for seed in (0, 1)]
+    stacked = stack(networks)
+    for name, parameter in stacked.named_parameters():
+        assert parameter.requires_grad == networks[0].get_parameter(name).requires_grad
+        with torch.no_grad():
+            parameter += 1
+        for r, network in enumerate(networks):
+            own = network.get_parameter(name)
+            assert own.data_ptr() == parameter[r].data_ptr() and torch.equal(own, parameter[r])
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    """NaN in one network: this one has failed, the others have the bits of a training without it."""
+    samples = [lambda epoch, seed=seed: lag_task([seed, epoch], 60) for seed in (0, 1)]
+    validation = [lag_task(9, 30)] * 2
+    before = train_together(LAG_CONFIG, SIDE_BY_SIDE, samples, validation, (0, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        start = EventNetwork.__init__
+
+        def sick(self, config, generator):
+            start(self, config, generator)
+            if generator.initial_seed() == 0:
+                self.weight.data[3, 1] = float("nan")
+
+        patch.setattr(EventNetwork, "__init__", sick)
+        failed, other = train_together(LAG_CONFIG, SIDE_BY_SIDE, samples, validation, (0, 1))
+    assert isinstance(failed, RunFailed) and "diverged" in str(failed)
+    assert outcome(other) == outcome(before[1])
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_interrupted_side_by_side_goes_on_to_the_same_bits(tmp_path, monkeypatch, stop):
+    """Wherever it came, and only with the same networks: a checkpoint of two is not taken for three."""
+    monkeypatch.setattr(training_module, "CHECKPOINT_EVERY", 0.0)
+    path = tmp_path / "three.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(LAG_CONFIG, stop=stop, checkpoint=path)
+    with pytest.raises(InputError, match="three.checkpoint: no checkpoint of this training"):
+        side_by_side(LAG_CONFIG, (0, 1), checkpoint=path)
+    again = side_by_side(LAG_CONFIG, checkpoint=path)
+    assert [outcome(one) for one in again] == [outcome(one) for one in side_by_side(LAG_CONFIG)]
+
+
+def test_side_by_side_needs_as_many_samples_for_each():
+    """Unequal numbers are refused, and said."""
+    samples = [lambda epoch: lag_task(0, 10), lambda epoch: lag_task(0, 11)]
+    with pytest.raises(InputError, match=r"^samples: \[10, 11\] to train on"):
+        train_together(LAG_CONFIG, SIDE_BY_SIDE, samples, [lag_task(1, 5)] * 2, (0, 1))
 
 
 def test_scores_do_not_depend_on_the_batch():

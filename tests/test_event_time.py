@@ -72,6 +72,23 @@ def test_compiled_equals_the_specification(events, n_units, neurons, kind, delay
         np.testing.assert_allclose(time[sample == b], moments.detach().numpy()[at], rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("engine", [event_time, event_time_naive])
+def test_networks_on_a_leading_axis_equal_single_ones(engine, dtype):
+    """Three networks, two samples each, one of them empty: counts and gradients have the bits of each alone."""
+    events, neurons = ([7, 20], [0, 31], [12, 5]), 9
+    data = [trains(one, 4, seed=seed) for seed, one in enumerate(events)]
+    leaves = [parameters(4, neurons, dtype=dtype, seed=seed) for seed in (4, 5, 6)]
+    upstream = fixed_upstream((3, 2, neurons), dtype)
+    alone = [gradients(engine, *one) for one in zip(data, leaves, upstream, strict=True)]
+    times, units = (np.concatenate([one[i] for one in data]) for i in (0, 1))
+    together = [torch.stack(values).detach().requires_grad_() for values in zip(*leaves, strict=True)]
+    offsets = np.cumsum([0, *(n for one in events for n in one)])
+    found = gradients(engine, (times, units, offsets), together, upstream)
+    for each, joined in zip(zip(*alone, strict=True), found, strict=True):
+        assert torch.equal(torch.stack(each), joined) and joined.abs().sum() > 0
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_dense_simulation_on_whole_milliseconds(seed):
     """Times and delays on whole ms: spike for spike a simulation in bins of 1 ms, while no potential reaches 2."""
@@ -217,6 +234,6 @@ def test_the_cost_does_not_depend_on_the_duration():
     times, units, offsets = trains([30, 30], 4)
     leaves = parameters(4, 3, "none")
     for scale in (1, 1000):
-        assert len(event_time._arrive(times * scale, units, offsets, np.zeros(4))[3]) == 60
+        assert len(event_time._arrive(times * scale, units, offsets, np.zeros((1, 4)))[3]) == 60
         _, *grads = gradients(event_time, (times * scale, units, offsets), leaves, torch.ones(2, 3).double())
         assert all(torch.isfinite(g).all() for g in grads)

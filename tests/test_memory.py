@@ -61,7 +61,7 @@ def test_memory_of_a_gpu_that_runs_out_is_explained(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_plain", lambda result: (_ for _ in ()).throw(error))
     for said, error in errors.items():
         with pytest.raises(RuntimeError, match=said) as raised:
-            runs._compute(tmp_path / "a.json", ToyRun(0, outcome="nan"), Job(device="cuda"))
+            runs._compute({tmp_path / "a.json": ToyRun(0, outcome="nan")}, Job(device="cuda"))
         assert isinstance(raised.value, OutOfMemory) == (error is not errors["shapes do not match"])
 
 

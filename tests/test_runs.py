@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ import pytest
 from toy import ToyRun
 
 from lib import runs
-from lib.errors import InputError
+from lib.errors import InputError, RunFailed
 from lib.experiments.arms import Settings
 from lib.experiments.speech import Perturbation, SpeechRun
 from lib.runs import Job, canonical, checksum, key_of, run_all
@@ -107,6 +108,62 @@ def test_the_longest_runs_are_begun_first(tmp_path):
     assert [path.stem for path in written] == [key_of(ToyRun(0, epochs, outcome="failed")) for epochs in (3, 2, 1)]
 
 
+@dataclass(frozen=True)
+class Sibling(ToyRun):
+    """A toy run that is computed side by side with those of as many epochs."""
+
+    @property
+    def together(self) -> int | None:
+        return self.epochs or None
+
+    @staticmethod
+    def perform_together(several, job):
+        assert len({run.epochs for run in several}) == 1
+        job.checkpoint.touch()
+        outcomes = {"failed": RunFailed("silent"), "nan": {"accuracy": float("nan")}, "trained": {"accuracy": 0.5}}
+        return [outcomes[run.outcome] for run in several]
+
+
+def test_runs_that_agree_are_computed_side_by_side(tmp_path, monkeypatch):
+    """No more than SIDE_BY_SIDE, no process idle, the most work first; others, and on a cluster all, are alone."""
+    monkeypatch.setattr(runs, "SIDE_BY_SIDE", 3)
+
+    def tasks(some, jobs):
+        missing = {tmp_path / f"{i}": run for i, run in enumerate(some)}
+        return [[run for path, run in task.items() if missing[path] == run] for task in runs._tasks(missing, jobs)]
+
+    short, long = [Sibling(seed, 1) for seed in range(4)], [Sibling(seed, 5) for seed in range(2)]
+    alone = [Sibling(7, 0), ToyRun(0, 1), ToyRun(1, 1)]
+    assert tasks(short + long + alone, 2) == [long, short[:3], short[3:], *([run] for run in (*alone[1:], alone[0]))]
+    assert tasks(short, 2) == [short[:2], short[2:]] and tasks(short, 4) == [[run] for run in short]
+    called = []
+    monkeypatch.setattr(runs, "_tasks", lambda missing, jobs: called.append(jobs) or [])
+    monkeypatch.setattr(runs, "_workers", lambda scheduler: nullcontext())
+    with pytest.raises(AttributeError):  # nothing was computed
+        run_all(short, jobs=2, store=tmp_path, scheduler="tcp://x")
+    assert called == [4]
+
+
+def test_each_run_side_by_side_has_an_outcome_of_its_own(tmp_path, monkeypatch):
+    """Stored by name, failed ones too, with a share of the time; their checkpoint is gone, in every case."""
+    some = {outcome: Sibling(seed, 2, outcome=outcome) for seed, outcome in enumerate(("trained", "failed", "nan"))}
+    clock = iter((10.0, 16.0))
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    outcomes = runs._compute({tmp_path / f"{key_of(run)}.json": run for run in some.values()}, Job())
+    assert [outcome.result for outcome in outcomes] == [{"accuracy": 0.5}, None, None]
+    assert [outcome.failed for outcome in outcomes] == [None, "silent", "a result is not a finite number"]
+    assert [runs.read(tmp_path / f"{key_of(run)}.json") for run in some.values()] == outcomes
+    assert {outcome.about["seconds"] for outcome in outcomes} == {2.0} and not list(tmp_path.glob("*.checkpoint"))
+    first, *others = (tmp_path / f"{key_of(run)}.json" for run in some.values())
+    names = {runs._checkpoint(paths).name for paths in ([first], [first, others[0]], [first, *others])}
+    assert len(names) == 3 and f"{first.stem}.checkpoint" in names
+    left = runs._checkpoint([first, *others])
+    left.touch()
+    with pytest.warns(UserWarning, match="2 of 3 runs have no score"):
+        run_all(list(some.values()), jobs=1, store=tmp_path)
+    assert not left.exists()
+
+
 def test_changed_config_or_data_is_computed_again(tmp_path, log):
     """One more epoch or another checksum of the data: both runs exist afterwards."""
     for run in (ONE, replace(ONE, epochs=2), replace(ONE, data="xyz")):
@@ -132,7 +189,7 @@ def test_time_and_memory_are_those_of_the_run(tmp_path, monkeypatch):
     clock = iter((10.0, 11.2345))
     monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(runs.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2048 * 1024 + 5))
-    about = runs._compute(tmp_path / "a.json", replace(ONE, outcome="failed"), Job()).about
+    about = runs._compute({tmp_path / "a.json": replace(ONE, outcome="failed")}, Job())[0].about
     assert (about["seconds"], about["peak_mb"]) == (1.23, 2048)
 
 
@@ -147,7 +204,7 @@ def test_how_runs_are_handed_out(tmp_path, monkeypatch, capsys, device, jobs, pr
 
     def parallel(n_jobs, **how):
         called.append((n_jobs, how))
-        return lambda tasks: [runs.Outcome(task[1][0].stem, {}, None, {}) for task in tasks]
+        return lambda tasks: [[runs.Outcome(path.stem, {}, None, {}) for path in task[1][0]] for task in tasks]
 
     monkeypatch.setattr(runs.joblib, "Parallel", parallel)
     monkeypatch.setattr(runs.memory, "available", lambda: None)

@@ -164,7 +164,7 @@ def test_interrupted_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, st
     path = tmp_path / "run.checkpoint"
     with pytest.raises(KeyboardInterrupt):
         checkpointed(path, 6, stop)
-    assert len(loaded(path)["loss"]) == stop
+    assert len(loaded(path)["courses"][0]["loss"]) == stop
     again = checkpointed(path, 6)
     assert train.weights_checksum(again.network) == train.weights_checksum(whole.network)
     assert (again.loss, again.validation_accuracy) == (whole.loss, whole.validation_accuracy)
@@ -176,7 +176,7 @@ def test_speech_runs_leave_checkpoints(opened, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
     job = Job(checkpoint=tmp_path / "run.checkpoint")
     first = fit(RUN, job)
-    assert loaded(job.checkpoint)["loss"] == first.loss
+    assert loaded(job.checkpoint)["courses"][0]["loss"] == first.loss
     longer = fit(RUN, job)  # it was at its end
     assert train.weights_checksum(longer.network) == train.weights_checksum(first.network)
 

@@ -241,7 +241,7 @@ def read_authors(path: Path) -> None:
 def checkpoints(folder: Path) -> list[bytes]:
     """Of a training of one epoch."""
     state = progress(1)
-    state.loss = [0.25]
+    state.courses[0].loss = [0.25]
     state.save(folder / "a.checkpoint")
     return [(folder / "a.checkpoint").read_bytes()]
 
@@ -257,8 +257,8 @@ def progress(seed: int = 0):
     network = SpikingNetwork(CONFIG, torch.Generator().manual_seed(seed))
     optimiser = torch.optim.Adam(network.parameter_groups(1e-2, 1e-1))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [g["lr"] for g in optimiser.param_groups], 10)
-    state = train.Progress(network, optimiser, schedule, np.random.default_rng(seed))
-    state.loss = [0.5]
+    state = train.Progress(network, optimiser, schedule, [train.Course(np.random.default_rng(seed))])
+    state.courses[0].loss = [0.5]
     return state
 
 
@@ -267,13 +267,14 @@ def read_checkpoint(path: Path) -> None:
     from lib.train import weights_checksum
 
     state = progress()
-    before = weights_checksum(state.network), str(state.optimiser.state_dict()), str(state.order.bit_generator.state)
+    course = state.courses[0]
+    before = weights_checksum(state.network), str(state.optimiser.state_dict()), str(course.order.bit_generator.state)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         state.load(path, "cpu")
-    after = weights_checksum(state.network), str(state.optimiser.state_dict()), str(state.order.bit_generator.state)
-    kept = said and after == before and state.loss == [0.5]
-    assert kept or not said and after != before and state.loss == [0.25]
+    after = weights_checksum(state.network), str(state.optimiser.state_dict()), str(course.order.bit_generator.state)
+    kept = said and after == before and course.loss == [0.5]
+    assert kept or not said and after != before and course.loss == [0.25]
 
 
 def checkpoint_contents(folder: Path) -> list[bytes]:

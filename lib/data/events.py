@@ -93,10 +93,12 @@ class Events:
 
 def concatenate(several: Sequence[Events]) -> Events:
     """Join data sets of the same classes and units, sample after sample."""
-    trains = [events[i] for events in several for i in range(len(events))]
-    labels = np.concatenate([events.labels for events in several])
-    speakers = np.concatenate([events.speakers for events in several])
-    return Events.from_list(trains, labels, speakers, several[0].keys, several[0].n_units)
+    firsts = np.cumsum([0, *(len(events.times) for events in several)])
+    ends = [events.offsets[1:] + first for events, first in zip(several, firsts, strict=False)]
+    joined = {"offsets": np.concatenate([np.zeros(1, np.int64), *ends])}
+    for name in ("times", "units", "labels", "speakers"):
+        joined[name] = np.concatenate([getattr(events, name) for events in several])
+    return replace(several[0], **joined)
 
 
 @dataclass(frozen=True)

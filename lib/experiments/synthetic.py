@@ -9,7 +9,7 @@ here each moves with probability f, anew in every epoch, because a unit has too 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,7 @@ from ..event_network import EventNetworkConfig
 from ..perturb import relocate, reverse
 from ..runs import Job
 from ..scores import balanced_accuracy
-from ..train import Trained, TrainingConfig, evaluate, train, weights_checksum
+from ..train import Trained, TrainingConfig, evaluate, train_together, weights_checksum
 from .arms import COUNT_MLP, Arm
 
 COUNT_OPTIMUM, OBSERVER = "count_optimum", "observer"
@@ -76,6 +76,11 @@ class SyntheticRun:
         """Samples that are trained on, over all epochs."""
         return self.samples * self.training.epochs if self.training else 0.0
 
+    @property
+    def together(self) -> Hashable:
+        """What runs agree on that can be trained side by side; None: it trains no network."""
+        return (self.network, self.training, self.samples) if self.network else None
+
     def data_checksum(self, data_dir: str | None) -> None:
         """The data are made from the fields."""
 
@@ -99,7 +104,26 @@ class SyntheticRun:
         if self.arm == COUNT_MLP:
             model = CountMLP(32, 1e-3, self.seed).fit(samples_of(self, "train", self.level))
             return {"scores": self._scores(lambda data, level: model.score(data), job)}
-        trained = fit(self, job)
+        (result,) = self.perform_together([self], job)
+        if isinstance(result, RunFailed):
+            raise result
+        return result
+
+    @staticmethod
+    def perform_together(runs: Sequence[SyntheticRun], job: Job) -> list[dict | RunFailed]:
+        """What `perform` gives for runs that agree on `together`, to the bit; RunFailed where it raises that."""
+        results = []
+        for run, trained in zip(runs, fit_together(runs, job), strict=True):
+            try:
+                if isinstance(trained, RunFailed):
+                    raise trained
+                results.append(run._result(trained, job))
+            except RunFailed as failed:
+                results.append(failed)
+        return results
+
+    def _result(self, trained: Trained, job: Job) -> dict:
+        """Scores of a trained network, and what became of it."""
 
         def score(data: Binned, level: float) -> float:
             evaluation = evaluate(trained.network, data.events())
@@ -168,17 +192,32 @@ def recipe(task: IntervalTask | CoincidenceTask, arm: str, hidden: int, epochs: 
 
 
 def fit(run: SyntheticRun, job: Job) -> Trained:
-    """Train the network of a run; makes no test samples."""
-    clean = samples_of(run, "train", 0.0) if isinstance(run.task, IntervalTask) else samples_of(run, "train", run.level)
+    """Train the network of a run; makes no test samples.
+
+    Raises:
+        RunFailed: training diverged.
+    """
+    (trained,) = fit_together([run], job)
+    if isinstance(trained, RunFailed):
+        raise trained
+    return trained
+
+
+def fit_together(runs: Sequence[SyntheticRun], job: Job) -> list[Trained | RunFailed]:
+    """Train the networks of runs that agree on `together`; makes no test samples."""
+    samples = [training_samples(run) for run in runs]
+    validation = [samples_of(run, "validation", run.level).events() for run in runs]
+    seeds = [run.seed for run in runs]
+    return train_together(runs[0].network, runs[0].training, samples, validation, seeds, "cpu", job.checkpoint)
+
+
+def training_samples(run: SyntheticRun) -> Callable[[int], Events]:
+    """Epoch -> the training samples of that epoch: relocated ones are drawn anew."""
+    clean = samples_of(run, "train", 0.0 if isinstance(run.task, IntervalTask) else run.level)
     once = clean.events()
-
-    def samples(epoch: int) -> Events:
-        if isinstance(run.task, CoincidenceTask) or run.level == 0:
-            return once
-        return relocated(run, clean, "train", run.level, epoch).events()
-
-    validation = samples_of(run, "validation", run.level).events()
-    return train(run.network, run.training, samples, validation, run.seed, "cpu", job.checkpoint)
+    if isinstance(run.task, CoincidenceTask) or run.level == 0:
+        return lambda epoch: once
+    return lambda epoch: relocated(run, clean, "train", run.level, epoch).events()
 
 
 def samples_of(run: SyntheticRun, part: str, level: float) -> Binned:

@@ -25,21 +25,22 @@ class _SpikeCounts(torch.autograd.Function):
     def forward(ctx, weight, log_tau, delays, trains, slope) -> torch.Tensor:
         rows, arrived, decay, potential, counts = _simulate(trains, weight, log_tau, delays)
         ctx.saved = rows, arrived, decay, potential
-        ctx.rates, ctx.slope, ctx.delay_type = torch.exp(-log_tau).numpy(), slope, delays.dtype
-        return torch.from_numpy(counts)
+        ctx.rates, ctx.slope, ctx.delay_type = _rates(log_tau), slope, delays.dtype
+        return torch.from_numpy(counts).view(*log_tau.shape[:-1], -1, counts.shape[1])
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor):
         rows, arrived, decay, potential = ctx.saved
-        upstream, slope = grad.contiguous().numpy(), rows.dtype.type(ctx.slope)
+        upstream, slope = grad.contiguous().flatten(0, -2).numpy(), rows.dtype.type(ctx.slope)
         grad_rows, grad_log_tau = np.zeros_like(rows), np.zeros_like(ctx.rates)
-        grad_delays = np.zeros(len(rows), np.float64)
+        grad_delays = np.zeros(rows.shape[:2], np.float64)
         _backward(
             upstream, rows, *arrived, decay, potential, ctx.rates, slope,
             grad_rows, grad_log_tau, grad_delays, ctx.needs_input_grad[2],
         )  # fmt: skip
-        delays = torch.from_numpy(grad_delays).to(ctx.delay_type)
-        return torch.from_numpy(grad_rows).T, torch.from_numpy(grad_log_tau), delays, None, None
+        grads = torch.from_numpy(grad_rows).mT, torch.from_numpy(grad_log_tau), torch.from_numpy(grad_delays)
+        weight, log_tau, delays = grads if grad.ndim == 3 else (values[0] for values in grads)
+        return weight, log_tau, delays.to(ctx.delay_type), None, None
 
 
 def spike_counts(
@@ -51,7 +52,10 @@ def spike_counts(
     delays: torch.Tensor,
     slope: float,
 ) -> torch.Tensor:
-    """See `event_time_naive.spike_counts`. Arrival times are float64 whatever the type of the weights."""
+    """See `event_time_naive.spike_counts`. Arrival times are float64 whatever the type of the weights.
+
+    Several networks are computed to the bits of each alone.
+    """
     return _SpikeCounts.apply(weight, log_tau, delays, (times, units, offsets), slope)
 
 
@@ -75,16 +79,24 @@ def spike_times(
 
 
 def _simulate(trains, weight, log_tau, delays):
-    """Weights by presynaptic unit, arrivals, decays and potentials (n_moments, neurons), counts (batch, neurons)."""
-    arrived = _arrive(*trains, delays.numpy().astype(np.float64))
-    rows, gaps, rates = np.ascontiguousarray(weight.numpy().T), arrived[-1], torch.exp(-log_tau).numpy()
+    """Weights by network and presynaptic unit, arrivals, decays and potentials (n_moments, neurons), and counts
+    (networks * batch, neurons)."""
+    rates = _rates(log_tau)
+    networks, neurons = rates.shape
+    rows = np.ascontiguousarray(weight.view(networks, neurons, -1).mT.numpy())
+    arrived = _arrive(*trains, delays.view(networks, -1).numpy().astype(np.float64))
     # One block for both: the allocator keeps it for the next step, where two would go back to the system each time
-    decay, potential = np.empty((2, len(gaps), len(rates)), rows.dtype)
-    _exponents(gaps, rates, decay)
+    decay, potential = np.empty((2, len(arrived[-1]), neurons), rows.dtype)
+    _exponents(arrived[2], arrived[-1], rates, decay)
     np.exp(decay, out=decay)  # numpy's is vectorised, numba's is not
-    counts = np.zeros((len(trains[2]) - 1, len(log_tau)), rows.dtype)
+    counts = np.zeros((len(trains[2]) - 1, neurons), rows.dtype)
     _forward(rows, *arrived[:3], decay, potential, counts)
     return rows, arrived, decay, potential, counts
+
+
+def _rates(log_tau: torch.Tensor) -> np.ndarray:
+    """1 / tau, (networks, neurons); the first samples belong to the first network, the same number to each."""
+    return torch.exp(-log_tau).view(-1, log_tau.shape[-1]).numpy()
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -102,11 +114,12 @@ def _arrive(times, units, offsets, delays):
     spans = np.zeros(len(offsets), np.int64)
     moments, gaps = np.empty(len(times)), np.empty(len(times))
     m = 0
-    for b in range(len(offsets) - 1):
-        begin = offsets[b]
+    batch = len(offsets) - 1
+    for b in range(batch):
+        begin, own = offsets[b], delays[b * len(delays) // batch]
         arrivals = np.empty(offsets[b + 1] - begin)
         for k in range(len(arrivals)):
-            arrivals[k] = times[begin + k] + delays[units[begin + k]]
+            arrivals[k] = times[begin + k] + own[units[begin + k]]
         order = np.argsort(arrivals, kind="mergesort")
         opened = -np.inf
         for k in range(len(order)):
@@ -125,11 +138,14 @@ def _arrive(times, units, offsets, delays):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _exponents(gaps, rates, out):
-    for m in range(len(gaps)):
-        gap = rates.dtype.type(gaps[m])
-        for n in range(len(rates)):
-            out[m, n] = -gap * rates[n]
+def _exponents(spans, gaps, rates, out):
+    batch = len(spans) - 1
+    for b in range(batch):
+        own = rates[b * len(rates) // batch]
+        for m in range(spans[b], spans[b + 1]):
+            gap = rates.dtype.type(gaps[m])
+            for n in range(len(own)):
+                out[m, n] = -gap * own[n]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -137,14 +153,14 @@ def _forward(rows, sources, starts, spans, decay, potential, counts):
     batch, neurons = counts.shape
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     for b in range(batch):
-        left = np.zeros(neurons, rows.dtype)
+        left, own = np.zeros(neurons, rows.dtype), rows[b * len(rows) // batch]
         for m in range(spans[b], spans[b + 1]):
             for n in range(neurons):
                 left[n] *= decay[m, n]
             for k in range(starts[m], starts[m + 1]):
                 source = sources[k]
                 for n in range(neurons):
-                    left[n] += rows[source, n]
+                    left[n] += own[source, n]
             for n in range(neurons):
                 spiked = one if left[n] >= one else zero
                 potential[m, n] = left[n]
@@ -161,6 +177,9 @@ def _backward(
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     for b in range(batch):
         later, after = np.zeros(neurons, rows.dtype), 0.0  # l_m, and the q of the moment after
+        network = b * len(rows) // batch
+        own, sums = rates[network], grad_rows[network]
+        tau_sums, delay_sums = grad_log_tau[network], grad_delays[network]
         for m in range(spans[b + 1] - 1, spans[b] - 1, -1):
             for n in range(neurons):
                 steepness = one + slope * abs(potential[m, n] - one)
@@ -168,7 +187,7 @@ def _backward(
             for k in range(starts[m], starts[m + 1]):
                 source = sources[k]
                 for n in range(neurons):
-                    grad_rows[source, n] += later[n]
+                    sums[source, n] += later[n]
             pull = zero
             if m > spans[b]:
                 gap = rows.dtype.type(gaps[m])
@@ -176,11 +195,11 @@ def _backward(
                     before = potential[m - 1, n]
                     left = before - one if before >= one else before
                     later[n] *= decay[m, n]
-                    slowed = later[n] * left * rates[n]
-                    grad_log_tau[n] += slowed * gap
+                    slowed = later[n] * left * own[n]
+                    tau_sums[n] += slowed * gap
                     pull += slowed
             if train_delays:
                 share = (after - pull) / (starts[m + 1] - starts[m])
                 for k in range(starts[m], starts[m + 1]):
-                    grad_delays[sources[k]] += share
+                    delay_sums[sources[k]] += share
                 after = pull

@@ -38,10 +38,13 @@ def spike_counts(
 ) -> torch.Tensor:
     """Spikes of every neuron in every sample.
 
+    Several networks: one leading axis more on weight, log_tau, delays and the counts. The first samples belong to the
+    first network, the same number to each.
+
     Args:
         times: float64 (n_events,), ms, sample after sample, in any order within a sample.
         units: (n_events,), integer, presynaptic.
-        offsets: int64 (batch + 1,); sample b holds events offsets[b] to offsets[b + 1].
+        offsets: int64 (batch + 1,); sample b holds events offsets[b] to offsets[b + 1]. Of several: of all samples.
         weight: (neurons, presynaptic).
         log_tau: (neurons,), natural logarithm of the membrane time constant in ms.
         delays: (presynaptic,), ms.
@@ -50,6 +53,11 @@ def spike_counts(
     Returns:
         (batch, neurons), differentiable in weight, log_tau and delays.
     """
+    if weight.ndim == 3:
+        batch = (len(offsets) - 1) // len(weight)
+        own = [offsets[r * batch : (r + 1) * batch + 1] for r in range(len(weight))]
+        each = zip(own, weight, log_tau, delays, strict=True)
+        return torch.stack([spike_counts(times, units, *one, slope) for one in each])
     counts = []
     for first, last in zip(offsets[:-1], offsets[1:], strict=True):
         _, spikes = simulate(times[first:last], units[first:last], weight, log_tau, delays, slope)

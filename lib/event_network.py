@@ -120,7 +120,7 @@ class EventNetwork(nn.Module):
         return torch.stack([linear(*(values.clone() for values in one)) * 1 for one in each])
 
     def loss(self, evidence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """What training lowers: cross-entropy."""
+        """What training lowers, of one network: cross-entropy of evidence (samples, n_classes)."""
         return cross_entropy(evidence, labels)
 
     def parameter_groups(self, lr: float, delay_lr: float) -> list[dict]:

@@ -18,6 +18,7 @@ import resource
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -63,7 +64,7 @@ class Run(Protocol):
 
     It may have an `effort`, how long it will take in any unit (default 1): the longest are begun first. It may have a
     hashable `together`, unless it is None: runs that agree on it may be computed side by side, by their type's
-    `perform_together(runs, job)`, which returns a dictionary or RunFailed for each.
+    `perform_together(runs, job)`, which returns a dictionary or RunFailed for each; any other error ends all of them.
     """
 
     def perform(self, job: Job) -> dict:
@@ -81,7 +82,7 @@ class Outcome:
         key: its name in the store.
         result: its numbers; None if it failed.
         failed: why there are no numbers; None if there are.
-        about: time, memory, device, versions, commit.
+        about: time (of runs side by side a share), memory (of all of these), device, versions, commit.
     """
 
     key: str
@@ -135,18 +136,19 @@ def run_all(
     scheduler: str | None = None,
     label: str = "networks",
 ) -> list[Outcome]:
-    """Outcomes of `runs`, in their order; those that the store lacks are computed, each on one core.
+    """Outcomes of `runs`, in their order; those that the store lacks are computed, each on one core, or up to
+    SIDE_BY_SIDE that agree on `together` on one.
 
     Every outcome is stored as soon as it is there, and training leaves checkpoints, so an interrupted call goes on
-    where it stopped. A run that occurs twice is computed once.
+    where it stopped (runs side by side, if as many processes compute them). A run that occurs twice is computed once.
 
     Args:
         runs: what to compute.
         job: data folder and device.
         jobs: processes; default one a core, as far as memory holds them ("cuda": one).
         store: folder of the outcomes; default `STORE`.
-        scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder; default
-            $BRC_SCHEDULER, or else processes of this machine.
+        scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder and compute every run
+            alone; default $BRC_SCHEDULER, or else processes of this machine.
         label: of the progress bar.
 
     Raises:
@@ -156,18 +158,17 @@ def run_all(
     store = store or STORE
     paths = [store / f"{key_of(run, job.data_dir)}.json" for run in runs]
     known = {path: read(path) for path in dict.fromkeys(paths)}
-    missing = {path: run for path, run in zip(paths, runs, strict=True) if known[path] is None}
-    stored = {path.stem for path in known.keys() - missing.keys()}
-    for checkpoint in store.glob("*.checkpoint"):  # left by a run that was killed after its outcome was stored
-        if checkpoint.name[:KEY] in stored:
-            checkpoint.unlink(missing_ok=True)
-    jobs = 1 if job.device == "cuda" else min(memory.processes(jobs), len(missing)) or 1
+    wanted = dict(zip(paths, runs, strict=True))
+    missing = {path for path in wanted if known[path] is None}
+    _drop_checkpoints(store, known.keys() - missing)  # left by runs that were killed after their outcome was stored
     scheduler = scheduler or os.environ.get("BRC_SCHEDULER") or None
+    jobs = 1 if job.device == "cuda" else memory.processes(jobs)
+    tasks = _tasks(wanted, missing, (len(wanted) or 1) if scheduler else jobs)
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
-        parallel = joblib.Parallel(-1 if scheduler else jobs, return_as="generator_unordered", batch_size=1)
-        tasks = (joblib.delayed(_compute)(task, job) for task in _tasks(missing, len(missing) if scheduler else jobs))
+        processes = -1 if scheduler else min(jobs, len(tasks)) or 1
+        parallel = joblib.Parallel(processes, return_as="generator_unordered", batch_size=1)
         try:
-            for several in parallel(tasks):
+            for several in parallel(joblib.delayed(_compute)(task, job) for task in tasks):
                 known |= {store / f"{outcome.key}.json": outcome for outcome in several}
                 bar.update(len(several))
         except BrokenProcessPool:
@@ -180,17 +181,23 @@ def run_all(
     return outcomes
 
 
-def _tasks(missing: dict[Path, Run], jobs: int) -> list[dict[Path, Run]]:
-    """Runs to be computed side by side, or alone; the longest first, so that no core idles at the end."""
+def _tasks(wanted: dict[Path, Run], missing: set[Path], jobs: int) -> list[dict[Path, Run]]:
+    """The missing runs, to be computed side by side or alone; the longest first, so that no core idles at the end.
+
+    Which are side by side depends on what is wanted, not on what is missing: an interrupted call finds its checkpoints.
+    """
+    alone: list[list[Path]] = []
     alike: dict[object, list[Path]] = {}
-    for path, run in missing.items():
+    for path, run in wanted.items():
         together = getattr(run, "together", None)
-        alike.setdefault(path if together is None else (type(run), together), []).append(path)
-    most = min(SIDE_BY_SIDE, -(-len(missing) // jobs))  # each process has something to do
-    groups = [paths[i : i + most] for paths in alike.values() for i in range(0, len(paths), most)]
-    efforts = {path: getattr(run, "effort", 1) for path, run in missing.items()}
-    groups.sort(key=lambda paths: -sum(efforts[path] for path in paths))
-    return [{path: missing[path] for path in paths} for paths in groups]
+        if together is None:
+            alone.append([path])
+        else:
+            alike.setdefault((type(run), together), []).append(path)
+    most = min(SIDE_BY_SIDE, -(-sum(map(len, alike.values())) // jobs))  # so that each process has something to do
+    groups = alone + [paths[i : i + most] for paths in alike.values() for i in range(0, len(paths), most)]
+    tasks = [{path: wanted[path] for path in paths if path in missing} for paths in groups]
+    return sorted(filter(None, tasks), key=lambda task: -sum(getattr(run, "effort", 1) for run in task.values()))
 
 
 @contextmanager
@@ -216,12 +223,12 @@ def _workers(scheduler: str | None):
 
 
 def _compute(task: dict[Path, Run], job: Job) -> list[Outcome]:
-    """Perform runs side by side on one thread, store their outcomes, drop their checkpoint."""
-    checkpoint = _checkpoint(list(task))
+    """Perform runs side by side on one thread, store their outcomes, drop their checkpoints."""
+    paths = list(task)
     start = time.monotonic()
     with _one_thread():
         try:
-            results = _perform(list(task.values()), Job(job.data_dir, job.device, checkpoint))
+            results = _perform(list(task.values()), Job(job.data_dir, job.device, _checkpoint(paths)))
         except (MemoryError, RuntimeError) as error:
             explained = memory.explain(error, job.device)
             if explained is None:
@@ -242,7 +249,7 @@ def _compute(task: dict[Path, Run], job: Job) -> list[Outcome]:
         with write_atomically(path) as temporary:
             temporary.write_text(canonical(stored | {"checksum": checksum([result, failed])}))
         outcomes.append(Outcome(path.stem, result, failed, about))
-    checkpoint.unlink(missing_ok=True)
+    _drop_checkpoints(paths[0].parent, paths)
     return outcomes
 
 
@@ -252,12 +259,23 @@ def _checkpoint(paths: list[Path]) -> Path:
     return paths[0].with_name(f"{paths[0].stem}{others}.checkpoint")
 
 
+def _drop_checkpoints(store: Path, paths: Iterable[Path]) -> None:
+    """Delete all that begin with one of these runs, side by side with whomever."""
+    keys = {path.stem for path in paths}
+    for checkpoint in store.glob("*.checkpoint"):
+        if checkpoint.name[:KEY] in keys:
+            checkpoint.unlink(missing_ok=True)
+
+
 def _perform(runs: list[Run], job: Job) -> list[dict | RunFailed]:
     """Results as they will be read again; RunFailed where there is none, or not of finite numbers."""
-    try:
-        results = [runs[0].perform(job)] if len(runs) == 1 else type(runs[0]).perform_together(runs, job)
-    except RunFailed as failed:
-        results = [failed] * len(runs)
+    if len(runs) > 1:
+        results = type(runs[0]).perform_together(runs, job)
+    else:
+        try:
+            results = [runs[0].perform(job)]
+        except RunFailed as failed:
+            results = [failed]
     return [result if isinstance(result, RunFailed) else _plain(result) for result in results]
 
 

@@ -260,7 +260,10 @@ def weights_checksum(network: torch.nn.Module) -> str:
 
 
 def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, device: str) -> None:
-    """One pass over every network's samples in a new order; `data` holds those of one network after the other."""
+    """One pass over every network's samples in a new order; `data` holds those of one network after the other.
+
+    Notes the mean loss in each course, and whether it has diverged; once all have, it ends.
+    """
     network, courses = progress.network, progress.courses
     n = len(data) // len(courses)
     firsts = n * np.arange(len(courses))[:, None]
@@ -286,9 +289,9 @@ def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, de
         course.loss.append(total / n)
 
 
-def clip_(network: SpikingNetwork | EventNetwork, networks: int, largest: float) -> torch.Tensor:
-    """Scale the gradient of each of several networks down to a norm of `largest`; returns the norms, (networks,)."""
-    if networks == 1:
+def clip_(network: SpikingNetwork | EventNetwork, n_networks: int, largest: float) -> torch.Tensor:
+    """Scale the gradient of each network of a stack down to a norm of `largest`; returns the norms, (n_networks,)."""
+    if n_networks == 1:
         return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)[None]
     grads = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads], 1)

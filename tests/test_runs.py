@@ -118,30 +118,42 @@ class Sibling(ToyRun):
 
     @staticmethod
     def perform_together(several, job):
-        assert len({run.epochs for run in several}) == 1
+        assert len({run.epochs for run in several}) == 1 < len(several)
         job.checkpoint.touch()
         outcomes = {"failed": RunFailed("silent"), "nan": {"accuracy": float("nan")}, "trained": {"accuracy": 0.5}}
         return [outcomes[run.outcome] for run in several]
 
 
 def test_runs_that_agree_are_computed_side_by_side(tmp_path, monkeypatch):
-    """No more than SIDE_BY_SIDE, no process idle, the most work first; others, and on a cluster all, are alone."""
+    """No more than SIDE_BY_SIDE, no process idle, the most work first; the same ones after an interruption."""
     monkeypatch.setattr(runs, "SIDE_BY_SIDE", 3)
 
-    def tasks(some, jobs):
-        missing = {tmp_path / f"{i}": run for i, run in enumerate(some)}
-        return [[run for path, run in task.items() if missing[path] == run] for task in runs._tasks(missing, jobs)]
+    def tasks(some, jobs, stored=()):
+        wanted = {tmp_path / f"{i}": run for i, run in enumerate(some)}
+        missing = {path for path, run in wanted.items() if run not in stored}
+        return [list(task.values()) for task in runs._tasks(wanted, missing, jobs)]
 
-    short, long = [Sibling(seed, 1) for seed in range(4)], [Sibling(seed, 5) for seed in range(2)]
+    short, long = [Sibling(seed, 1) for seed in range(7)], [Sibling(seed, 5) for seed in range(2)]
     alone = [Sibling(7, 0), ToyRun(0, 1), ToyRun(1, 1)]
-    assert tasks(short + long + alone, 2) == [long, short[:3], short[3:], *([run] for run in (*alone[1:], alone[0]))]
-    assert tasks(short, 2) == [short[:2], short[2:]] and tasks(short, 4) == [[run] for run in short]
-    called = []
-    monkeypatch.setattr(runs, "_tasks", lambda missing, jobs: called.append(jobs) or [])
-    monkeypatch.setattr(runs, "_workers", lambda scheduler: nullcontext())
-    with pytest.raises(AttributeError):  # nothing was computed
-        run_all(short, jobs=2, store=tmp_path, scheduler="tcp://x")
-    assert called == [4]
+    others = [[run] for run in (*alone[1:], alone[0])]
+    assert tasks(short + long + alone, 3) == [long, short[:3], short[3:6], *others[:2], short[6:], others[2]]
+    assert tasks(short + long + alone, 3, short[:3] + long) == [short[3:6], *others[:2], short[6:], others[2]]
+    assert tasks(short, 4) == [short[:2], short[2:4], short[4:6], short[6:]]
+    assert tasks(short, 7) == [[run] for run in short]
+
+
+def test_on_a_cluster_every_run_is_alone(tmp_path, monkeypatch):
+    """So that all workers have one; where nothing is missing, none is asked for."""
+    some, tasks = [Sibling(seed, 1) for seed in range(3)], []
+    monkeypatch.setattr(runs, "_workers", lambda scheduler: nullcontext(tasks.append(scheduler)))
+    monkeypatch.setattr(runs.joblib, "Parallel", lambda processes, **how: lambda calls: (f(*a) for f, a, _ in calls))
+    monkeypatch.setattr(
+        runs, "_compute", lambda task, job, compute=runs._compute: tasks.append(len(task)) or compute(task, job)
+    )
+    outcomes = run_all(some, store=tmp_path, scheduler="tcp://somewhere:1")
+    assert tasks == ["tcp://somewhere:1", 1, 1, 1]
+    assert run_all(some, store=tmp_path, scheduler="tcp://somewhere:1") == outcomes and tasks[4:] == [None]
+    assert run_all([], store=tmp_path, scheduler="tcp://somewhere:1") == []
 
 
 def test_each_run_side_by_side_has_an_outcome_of_its_own(tmp_path, monkeypatch):
@@ -198,8 +210,8 @@ def test_time_and_memory_are_those_of_the_run(tmp_path, monkeypatch):
     [("cpu", 2, 2), ("cpu", 9, 3), ("cpu", None, min(3, os.cpu_count() or 1)), ("cuda", 9, 1)],
 )
 def test_how_runs_are_handed_out(tmp_path, monkeypatch, capsys, device, jobs, processes):
-    """As many processes as asked for, or one a core, but no more than runs; on a GPU one. A run is a task of its own,
-    so that none waits for another, and counts once in the progress."""
+    """As many processes as asked for, or one a core, but no more than tasks; on a GPU one. A run that does not say with
+    whom it can be is a task of its own, so that none waits for another, and counts once in the progress."""
     called = []
 
     def parallel(n_jobs, **how):

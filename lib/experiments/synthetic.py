@@ -115,9 +115,7 @@ class SyntheticRun:
         results = []
         for run, trained in zip(runs, fit_together(runs, job), strict=True):
             try:
-                if isinstance(trained, RunFailed):
-                    raise trained
-                results.append(run._result(trained, job))
+                results.append(trained if isinstance(trained, RunFailed) else run._result(trained, job))
             except RunFailed as failed:
                 results.append(failed)
         return results

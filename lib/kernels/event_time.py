@@ -125,7 +125,7 @@ def _arrive(times, units, offsets, delays):
         for k in range(len(order)):
             arrival = arrivals[order[k]]
             sources[begin + k] = units[begin + order[k]]
-            if arrival - opened >= SIMULTANEOUS:
+            if not arrival - opened < SIMULTANEOUS:  # true of NaN too: it never joins a moment of another sample
                 opened, moments[m], starts[m] = arrival, arrival, begin + k
                 m += 1
             else:

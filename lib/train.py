@@ -136,10 +136,12 @@ def train_together(
     progress = Progress(network, optimiser, schedule, [Course(np.random.default_rng([seed, 1])) for seed in seeds])
     if checkpoint is not None:
         progress.load(checkpoint, device)
-    saved = time.monotonic()
+    saved, drawn = time.monotonic(), []
     for epoch in range(len(progress.courses[0].loss), config.epochs):
-        drawn = [draw(epoch) for draw in samples]
-        _epoch(progress, drawn[0] if len(drawn) == 1 else concatenate(drawn), config, device)
+        before, drawn = drawn, [draw(epoch) for draw in samples]
+        if not before or any(new is not old for new, old in zip(drawn, before, strict=True)):
+            data = drawn[0] if len(drawn) == 1 else concatenate(drawn)
+        _epoch(progress, data, config, device)
         if all(course.diverged for course in progress.courses):
             break
         network.end_epoch_(epoch + 1)
@@ -227,7 +229,7 @@ class Progress:
         except FileNotFoundError:  # never there, or just removed by another process that has finished this run
             return
         if content is None:
-            warnings.warn(f"{path}: damaged checkpoint, training starts anew", stacklevel=3)
+            warnings.warn(f"{path}: damaged checkpoint, training starts anew", stacklevel=4)
             return
         try:
             state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)

@@ -9,6 +9,8 @@ moment before, over the gap D_m, g the gradient of its spike count and h the sur
     dL/dD_m        = -q_m, with q_m = sum over neurons of l_m a_m v_(m-1) / tau
 
 A later moment m lengthens D_m and shortens D_(m+1): its gradient is q_(m+1) - q_m, divided among its events.
+
+Of several networks the first samples belong to the first, the same number to each: sample b to b * networks // batch.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def _simulate(trains, weight, log_tau, delays):
 
 
 def _rates(log_tau: torch.Tensor) -> np.ndarray:
-    """1 / tau, (networks, neurons); the first samples belong to the first network, the same number to each."""
+    """1 / tau, (networks, neurons), in 1 / ms."""
     return torch.exp(-log_tau).view(-1, log_tau.shape[-1]).numpy()
 
 

@@ -39,7 +39,8 @@ class NetworkConfig:
         delay_cap_bins: trained delays stay between 0 and this, bins (paper: 64).
         widen_cap: after many epochs, the cap gives way where most delays press against it (the paper's rule for SHD).
         delayed: layers whose axons have delays: 0 the inputs, 1, 2, ... hidden layers; default all but the last.
-        recurrent: each hidden layer's spikes come back to it one step later through trained weights; runs on naive.
+        recurrent: each hidden layer's spikes come back to it one step later through trained weights; a GPU
+            runs it on naive.
         weight_scale: s.d. of a membrane potential before training, in thresholds.
         input_rate: mean spikes of an input neuron a bin, which the initialisation counts on.
         readout: "membrane" (mean potential of leaky integrators that never spike; cross-entropy) or "count" (spikes of
@@ -75,16 +76,21 @@ class NetworkConfig:
             raise ValueError("train_tau: SRM neurons have no membrane time constant to train; choose LIF")
         if self.recurrent and not isinstance(self.neuron, LIF):
             raise ValueError("recurrent: only LIF neurons have recurrent weights; choose these")
-        if self.only_naive and self.backend not in ("auto", "naive"):
-            raise ValueError(f"backend: recurrent weights and neurons of one's own run on naive, not on {self.backend}")
+        if self.backend in ("cpu", "gpu") and self.backend not in self.fast_kernels:
+            raise ValueError(
+                f"backend: {self.backend} kernels have no {'recurrent weights' if self.recurrent else 'such neuron'}; "
+                "choose auto or naive"
+            )
         last = len(self.hidden) - (self.readout == "membrane")
         if any(not 0 <= layer <= last for layer in self.delayed or ()):
             raise ValueError(f"delayed: {self.delayed} are no layers with delays; choose from 0 to {last}")
 
     @property
-    def only_naive(self) -> bool:
-        """Whether there is no fast kernel for it."""
-        return self.recurrent or isinstance(self.neuron, Neuron)
+    def fast_kernels(self) -> tuple[str, ...]:
+        """The fast kernels that know all of it; naive knows everything."""
+        if isinstance(self.neuron, Neuron):
+            return ()
+        return ("cpu",) if self.recurrent else ("cpu", "gpu")
 
     @property
     def delay_layers(self) -> tuple[int, ...]:
@@ -185,7 +191,10 @@ class SpikingNetwork(nn.Module):
         return run.layer(spikes, self.weights[layer], delays, self._decay(layer), neuron, n_steps, **more), n_steps
 
     def _kernels(self):
-        return kernels.choose("naive" if self.config.only_naive else self.config.backend, self.weights[0].device)
+        backend, device = self.config.backend, self.weights[0].device
+        if backend == "auto" and kernels.FAST.get(device.type) not in self.config.fast_kernels:
+            backend = "naive"
+        return kernels.choose(backend, device)
 
     def loss(self, evidence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """What training lowers: cross-entropy, or of a read-out that spikes the paper's loss on spike rates."""

@@ -28,6 +28,9 @@ NEURONS = [
 ]
 
 
+LIFS = [neuron for neuron in NEURONS if isinstance(neuron, LIF)]
+
+
 def name(neuron):
     """Of a neuron, for the ids of tests."""
     words = (neuron.reset, neuron.reset_gradient) if isinstance(neuron, LIF) else ("srm", neuron.tau)
@@ -48,6 +51,11 @@ def parameters(n_in, n_out, longest, seed=2, dtype=torch.float64):
     delays = longest * torch.rand(n_in, generator=generator, dtype=dtype)
     delays[0] = longest
     return weight, delays, 0.5 + 0.5 * torch.rand(n_out, generator=generator, dtype=dtype)
+
+
+def recurrent(n, seed=4, dtype=torch.float64):
+    """Weights from the neurons of a layer to themselves."""
+    return torch.randn(n, n, generator=torch.Generator().manual_seed(seed), dtype=dtype) / n**0.5
 
 
 def dense(spikes, like):
@@ -96,6 +104,26 @@ def test_layers_equal_the_specification(neuron, shape, rate, longest):
         assert_equal_up_to(one, other, 1e-10)
 
 
+@pytest.mark.parametrize("neuron", LIFS, ids=name)
+@pytest.mark.parametrize("shape", [*SHAPES, (33, 60, 129)], ids=str)
+def test_recurrent_layers_equal_the_specification(shape, neuron):
+    """Spikes that come back a step later, two layers, one sample falling silent early: in float64 identical spikes,
+    and gradients of weights, delays, decays and recurrent weights within 1e-10."""
+    spikes, found = spikes_of(shape, 0.1), []
+    spikes[0, shape[1] // 3 :] = 0
+    first, second = parameters(shape[2], 17, 4.5), parameters(17, 3, 4.5, seed=3)
+    leaves = [x.requires_grad_() for x in (*first, recurrent(17), *second, recurrent(3))]
+    for kernel in (cpu, naive):
+        inputs = kernel.encode(spikes, leaves[0])
+        hidden = kernel.layer(inputs, *leaves[:3], neuron, shape[1] + 5, leaves[3])
+        out = kernel.layer(hidden, *leaves[4:7], neuron, shape[1] + 10, leaves[7])
+        found.append(([dense(hidden, leaves[0]), dense(out, leaves[0])], gradients(out, leaves)))
+    (fast, ours), (slow, theirs) = found
+    assert all(torch.equal(one, other) for one, other in zip(fast, slow, strict=True))
+    for one, other in zip(ours, theirs, strict=True):
+        assert_equal_up_to(one, other, 1e-10)
+
+
 @pytest.mark.parametrize("neuron", NEURONS, ids=name)
 @pytest.mark.parametrize("dtype, compact, tolerance", [("64", False, 1e-10), ("32", False, 1e-5), ("32", True, 3e-3)])
 @pytest.mark.parametrize("read", ["spikes", "sum"])
@@ -141,8 +169,12 @@ def test_compiled_scans_run_as_plain_python():
 
 
 @pytest.mark.parametrize("compact, tolerance", [(False, 1e-5), (True, 3e-3)])
-@pytest.mark.parametrize("neuron", NEURONS, ids=name)
-def test_float32_agrees_with_the_specification(neuron, compact, tolerance):
+@pytest.mark.parametrize(
+    "neuron, back",
+    [(neuron, False) for neuron in NEURONS] + [(neuron, True) for neuron in LIFS],
+    ids=lambda value: ("forwards", "recurrent")[value] if isinstance(value, bool) else name(value),
+)
+def test_float32_agrees_with_the_specification(neuron, back, compact, tolerance):
     """One layer in float32, eight draws: at least 99.9 % equal spikes; in at least half of the draws all are equal,
     and over those the median relative RMS error of each gradient is within tolerance (of decays, whose long sums
     cancel and round in the specification too: twice)."""
@@ -151,16 +183,20 @@ def test_float32_agrees_with_the_specification(neuron, compact, tolerance):
         spikes = spikes_of((4, 80, 33), 0.1, seed, dtype=torch.float32)
         weight, delays, decay = (x.requires_grad_() for x in parameters(33, 17, 9.5, seed, dtype=torch.float32))
         decay = decay if isinstance(neuron, LIF) else None
-        described = replace(neuron, compact=compact)
-        fast, slow = (k.layer(k.encode(spikes, weight), weight, delays, decay, described, 90) for k in (cpu, naive))
+        described, more = replace(neuron, compact=compact), []
+        if back:
+            more = [recurrent(17, seed, torch.float32).requires_grad_()]
+        fast, slow = (
+            k.layer(k.encode(spikes, weight), weight, delays, decay, described, 90, *more) for k in (cpu, naive)
+        )
         equal = dense(fast, weight) == slow
         assert equal.float().mean() >= 0.999 and 0.01 < slow.mean() < 0.9
         if equal.all():
-            leaves = [weight, delays] if decay is None else [weight, delays, decay]
+            leaves = [weight, delays] if decay is None else [weight, delays, decay, *more]
             pairs = zip(gradients(fast, leaves), gradients(slow, leaves), strict=True)
             errors.append([((one - other).norm() / other.norm()).item() for one, other in pairs])
     assert len(errors) >= 4
-    assert (np.median(errors, 0) <= tolerance * np.array([1, 1, 2])[: len(leaves)]).all()
+    assert (np.median(errors, 0) <= tolerance * np.array([1, 1, 2, 1])[: len(leaves)]).all()
 
 
 def test_results_do_not_depend_on_threads():
@@ -181,14 +217,15 @@ def test_results_do_not_depend_on_threads():
 
 
 @BOTH
-def test_networks_on_a_leading_axis_equal_single_ones(kernel):
+@pytest.mark.parametrize("back", [False, True], ids=["forwards", "recurrent"])
+def test_networks_on_a_leading_axis_equal_single_ones(kernel, back):
     """Five networks at once give the spikes, read-out and gradients of each alone; cpu: to the bit."""
-    singles = [parameters(7, 6, 4.5, seed=seed) for seed in range(5)]
+    singles = [(*parameters(7, 6, 4.5, seed=seed), *[recurrent(6, seed)] * back) for seed in range(5)]
     together = [torch.stack(values).requires_grad_() for values in zip(*singles, strict=True)]
     spikes, neuron = spikes_of((5, 3, 20, 7), 0.2), LIF(reset_gradient=True)
 
-    def evidence(batch, weight, delays, decay):
-        hidden = kernel.layer(kernel.encode(batch, weight), weight, delays, decay, neuron, 25)
+    def evidence(batch, weight, delays, decay, *own):
+        hidden = kernel.layer(kernel.encode(batch, weight), weight, delays, decay, neuron, 25, *own)
         return kernel.summed_potential(hidden, weight.mT, 0.7) + kernel.counts(hidden).sum(-1, keepdim=True)
 
     out = evidence(spikes, *together)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from lib import kernels
 from lib.kernels import naive
 from lib.network import NetworkConfig, SpikingNetwork, fluctuation_sd, spike_rate_loss
 from lib.neurons import LIF, SRM, Neuron
@@ -210,16 +211,24 @@ def test_recurrent_spikes_come_back_one_step_later():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"recurrent": True, "backend": "cpu"}, "backend: .* run on naive, not on cpu"),
-        ({"neuron": Neuron(), "backend": "gpu"}, "backend: .* run on naive, not on gpu"),
+        ({"recurrent": True, "backend": "gpu"}, "backend: gpu kernels have no recurrent weights"),
+        ({"neuron": Neuron(), "backend": "cpu"}, "backend: cpu kernels have no such neuron"),
         ({"recurrent": True, "neuron": SRM()}, "recurrent: only LIF neurons"),
         ({"recurrent": True, "neuron": Neuron()}, "recurrent: only LIF neurons"),
     ],
 )
-def test_what_has_no_fast_kernel_runs_on_the_specification_only(changes, said):
-    """Asked for elsewhere, that is said."""
+def test_what_a_kernel_lacks_is_refused(changes, said):
+    """When the network is described, in one line."""
     with pytest.raises(ValueError, match=said):
         make(**changes)
+
+
+def test_auto_takes_fast_kernels_that_know_the_whole_network():
+    """Recurrent weights: the CPU's; a neuron of one's own, and other devices: the specification."""
+    recurrent, own = make(recurrent=True), make(neuron=Neuron())
+    assert recurrent._kernels() is kernels.cpu and own._kernels() is kernels.naive
+    assert recurrent.to("meta")._kernels() is kernels.naive
+    assert make(recurrent=True, backend="naive")._kernels() is kernels.naive
 
 
 def test_a_neuron_of_ones_own_must_say_what_it_does():

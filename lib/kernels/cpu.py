@@ -71,16 +71,17 @@ def layer(
     decay: torch.Tensor | None,
     neuron: LIF | SRM,
     n_steps: int,
+    recurrent: torch.Tensor | None = None,
 ) -> Spikes | tuple[Spikes, ...]:
     """See `naive.layer`. Several networks are computed one after the other, to the bits of each alone."""
     announce_compilation()
     if weight.ndim == 3:
-        each = (_unbind(values, len(weight)) for values in (spikes, weight, delays, decay))
-        return tuple(layer(*one, neuron, n_steps) for one in zip(*each, strict=True))
+        each = (_unbind(values, len(weight)) for values in (spikes, weight, delays, decay, recurrent))
+        return tuple(layer(*one, neuron, n_steps, own) for *one, own in zip(*each, strict=True))
     recorded = torch.is_grad_enabled()
     weighting = []
     carrier, total, lists = _Layer.apply(
-        spikes.carrier, weight, delays, decay, spikes.lists, neuron, n_steps, recorded, weighting
+        spikes.carrier, weight, delays, decay, recurrent, spikes.lists, neuron, n_steps, recorded, weighting
     )
     return Spikes(lists, carrier, total, weighting)
 
@@ -140,7 +141,7 @@ _keep_freed_memory()
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, carrier, weight, delays, decay, lists, neuron: LIF | SRM, n_steps: int, recorded: bool, weighting):
+    def forward(ctx, carrier, weight, delays, decay, recurrent, lists, neuron, n_steps, recorded, weighting):
         rows, arriving = np.ascontiguousarray(_array(weight).T), lists
         late = np.zeros(0, rows.dtype)
         if delays is not None:
@@ -150,7 +151,8 @@ class _Layer(torch.autograd.Function):
                 late = _array(delays) - whole.astype(rows.dtype)
         batch, n = len(lists.starts), rows.shape[1]
         stored = np.empty((batch, n_steps if recorded else 0, n), np.int16 if neuron.compact else rows.dtype)
-        (scan, constants), ctx.scan = _scans(neuron, decay, rows.dtype.type, np.empty(batch, np.int64))
+        own = np.empty((0, n), rows.dtype) if recurrent is None else _array(recurrent)
+        (scan, constants), ctx.scan = _scans(neuron, decay, own, rows.dtype.type, np.empty(batch, np.int64))
         pieces = _over_chunks(
             lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
         )
@@ -158,9 +160,11 @@ class _Layer(torch.autograd.Function):
         ctx.rows, ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = rows, late, arriving, stored, lists.shape
         ctx.weighting = weighting
         ctx.set_materialize_grads(False)
-        ctx.n_decays = None if decay is None else n * decay.requires_grad
+        ctx.n_decays = 0 if decay is None else n * decay.requires_grad
+        emitted = _join(pieces, n)
+        ctx.emitted = () if decay is None else (own, emitted.units, emitted.starts)
         nothing = weight.new_zeros(())
-        return nothing.expand(batch, n_steps, n), nothing.expand(batch, n), _join(pieces, n)
+        return nothing.expand(batch, n_steps, n), nothing.expand(batch, n), emitted
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor | None, grad_total: torch.Tensor | None, _):
@@ -173,8 +177,8 @@ class _Layer(torch.autograd.Function):
 
         def work(lo, hi):
             sums = [np.zeros((length, n), upstream.dtype) for length in rows]
-            if ctx.n_decays is not None:
-                sums.append(np.zeros(ctx.n_decays, upstream.dtype))
+            if ctx.emitted:
+                sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.emitted[0])]
             few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
             current = np.empty((room, n_steps, n), upstream.dtype)
             for first in range(lo, hi, few):
@@ -182,14 +186,14 @@ class _Layer(torch.autograd.Function):
                 here = current[: last - first]
                 scan(
                     arriving.units, arriving.starts, upstream, weighting, ctx.stored,
-                    *constants, *sums, here, first, last,
+                    *constants, *ctx.emitted, *sums, here, first, last,
                 )  # fmt: skip
                 if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
                     _send_back(torch.from_numpy(here), weight, delays, ctx.late, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
-        now, later, *decays = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
+        now, later, *own = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
         grad_delays = None
         if delays is not None:
             later -= now
@@ -197,9 +201,10 @@ class _Layer(torch.autograd.Function):
             if len(ctx.late):
                 later *= ctx.late[:, None]
                 now += later
-        grad_decay = torch.from_numpy(decays[0]) if ctx.n_decays else None
+        grad_decay = torch.from_numpy(own[0]) if ctx.n_decays else None
+        grad_recurrent = torch.from_numpy(own[1].T) if own and len(own[1]) else None
         grad_spikes = grad_spikes if len(grad_spikes) else None
-        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, *[None] * 5
+        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
 
 
 class _Weigh(torch.autograd.Function):
@@ -235,9 +240,13 @@ def _upstream(
 
 
 def _scans(
-    neuron: LIF | SRM, decay: torch.Tensor | None, number: type, rest: np.ndarray
+    neuron: LIF | SRM, decay: torch.Tensor | None, own: np.ndarray, number: type, rest: np.ndarray
 ) -> list[tuple[Callable, tuple]]:
-    """Forward and backward scan of a neuron, each with the constants that describe it; `rest` goes from one to the other."""
+    """Forward and backward scan of a neuron, each with the constants that describe it; `rest` goes from one to the other.
+
+    Args:
+        own: recurrent weights of LIF neurons, (to, from); empty: none.
+    """
     slope, kind = number(neuron.slope), surrogate.NAMES.index(neuron.surrogate)
     if isinstance(neuron, SRM):
         psp, refractory = (kernel.astype(number) for kernel in neuron.kernels())
@@ -248,7 +257,7 @@ def _scans(
     constants = (_array(decay), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
     through = number(neuron.reset_gradient)
     return [
-        (scans.lif_forward, (*constants, slope, rest)),
+        (scans.lif_forward, (*constants, np.ascontiguousarray(own.T), slope, rest)),
         (scans.lif_backward, (*constants, through, kind, slope, rest)),
     ]
 

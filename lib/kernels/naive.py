@@ -58,7 +58,7 @@ def layer(
         decay: of LIF membranes, exp(-bin width / membrane time constant), (postsynaptic,); None: SRM neurons.
         neuron: the rest of its description.
         n_steps: length of the output.
-        recurrent: (postsynaptic, postsynaptic), from each neuron's spikes to the next step of LIF neurons; here only.
+        recurrent: (postsynaptic, postsynaptic), from each neuron's spikes to the next step of LIF neurons.
 
     Returns:
         Spikes, 0 or 1, (batch, n_steps, postsynaptic).

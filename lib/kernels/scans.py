@@ -16,7 +16,7 @@ FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
 
 
 @compiled
-def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, rest, stored, lo, hi):
+def lif_forward(units, starts, rows, late, decay, synaptic, subtract, own, slope, rest, stored, lo, hi):
     """Potentials and spikes of a layer of LIF neurons.
 
     Args:
@@ -24,6 +24,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, res
         rows: weights, (presynaptic, postsynaptic).
         late: share of a spike that arrives one step later, (presynaptic,); empty: none does.
         decay, synaptic, subtract: of the membrane (postsynaptic,), of the current, and 1 where the reset subtracts.
+        own: recurrent weights, (from, to); empty: none.
         slope: of the surrogate gradient, see `keep`.
         rest: (batch,), receives the step in which a sample's potentials have come to rest for good, or n_steps.
         stored: (batch, n_steps, postsynaptic), receives the potentials up to this step, see `keep`; with no steps
@@ -36,7 +37,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, res
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     kept = one - subtract
     potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
-    fired = np.zeros(-(-n // 8) * 8, np.uint8)
+    fired, at_once = np.zeros(-(-n // 8) * 8, np.uint8), np.zeros(0, rows.dtype)
     eights = fired.view(np.uint64)
     emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
@@ -53,6 +54,8 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, res
             for m in range(n):
                 later[m] = zero
             gather(units, starts[b, t], starts[b, t + 1], rows, late, drive, later)
+            if t > 0 and own.size:
+                gather(emitted, ends[b - lo, t - 1], ends[b - lo, t], own, at_once, drive, later)
             for m in range(n):
                 potential[m] = decay[m] * potential[m] + drive[m]
             if len(potentials) == n_steps:
@@ -72,7 +75,7 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, slope, res
 @compiled
 def lif_backward(
     units, starts, grad, weighting, stored, decay, synaptic, subtract, through, kind, slope, rest,
-    grad_now, grad_later, grad_decay, current, lo, hi,
+    own, emitted, ends, grad_now, grad_later, grad_decay, grad_own, current, lo, hi,
 ):  # fmt: skip
     """The adjoint of `lif_forward`: one scan back in time.
 
@@ -81,15 +84,18 @@ def lif_backward(
         weighting: of each step, if `grad` (batch, 1, postsynaptic) is of the spikes' weighted sum; empty: it is not.
         stored, rest: of `lif_forward`.
         through, kind: 1 if the gradient flows through the reset; index of the surrogate.
+        own: recurrent weights, (to, from); empty: none.
+        emitted, ends: units and starts of the layer's own spikes.
         grad_now, grad_later: see `scatter`.
         grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
+        grad_own: (from, to), receives that of recurrent weights.
         current: (hi - lo, n_steps, postsynaptic), receives the current's gradient; (1, ...): room for one sample.
     """
     n_steps, n = starts.shape[1] - 1, stored.shape[2]
     zero, one = grad.dtype.type(0), grad.dtype.type(1)
     kept = one - subtract
     distance, steepness = np.empty_like(decay), np.empty_like(decay)
-    adjoint, after = np.empty_like(decay), np.empty_like(decay)
+    adjoint, after, back = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
     summed = len(weighting) > 0
     for b in range(lo, hi):
         adjoint[:], after[:] = zero, zero
@@ -114,6 +120,11 @@ def lif_backward(
                 jump = kept * (distance[m] + one) + subtract
                 remains = one - (kept if distance[m] >= zero else zero) - through * jump * steepness[m]
                 adjoint[m] = weight * upstream[m] * steepness[m] + decay[m] * remains * adjoint[m]
+            if own.size:
+                scatter(emitted, ends[b, t], ends[b, t + 1], after, after, grad_own, grad_own[:0])
+                send_back(after, own, back)
+                for m in range(n):
+                    adjoint[m] += back[m] * steepness[m]
             for m in range(n):
                 now[m] = adjoint[m] + synaptic * after[m]
             scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
@@ -291,6 +302,25 @@ def scatter(units, first, last, now, after, grad_now, grad_later):
         if len(grad_later):
             for m in range(len(now)):
                 grad_later[unit, m] += after[m]
+
+
+@compiled
+def send_back(grad, weights, back):
+    """The gradient of a step's current through recurrent weights (to, from): what the spikes that drove it receive.
+
+    Four rows a loop, as in `gather`; grad, back: (neurons,).
+    """
+    fours = len(grad) // 4 * 4
+    back[:] = grad.dtype.type(0)
+    for j in range(0, fours, 4):
+        e, f, g, h = grad[j], grad[j + 1], grad[j + 2], grad[j + 3]
+        for m in range(len(back)):
+            back[m] = (
+                back[m] + e * weights[j, m] + f * weights[j + 1, m] + g * weights[j + 2, m] + h * weights[j + 3, m]
+            )
+    for j in range(fours, len(grad)):
+        for m in range(len(back)):
+            back[m] += grad[j] * weights[j, m]
 
 
 @compiled

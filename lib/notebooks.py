@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ import papermill
 from ipykernel.kernelspec import get_kernel_dict
 from papermill.exceptions import PapermillExecutionError
 
+from .ahead import Ahead, asked_by
 from .errors import InputError
 from .files import write_atomically
 from .kernels import describe
@@ -147,8 +149,11 @@ def run(numbers: list[int], preset: str, data: str, data_dir: str | None, device
     time = f"all notebooks take about {TIMES[preset]} on two cores, the first time"
     print(f"Running {names} on {data}, preset {preset}; {time}.", flush=True)
     print(f"Networks on binned spikes are computed by {describe('auto', pick_device(device))}.", flush=True)
-    for path in notebooks:
-        output = BUILD / "notebooks" / data / preset / path.name
-        print(f"== {path.stem}", flush=True)
-        run_one(path, output, parameters)
-        print(f"== {path.stem}: done, see {os.path.relpath(output)}", flush=True)
+    asked = {path: asked_by(path) for path in notebooks}
+    with Ahead(dict.fromkeys(chain(*asked.values())), **parameters) as ahead:
+        for path in notebooks:
+            ahead.wait(asked[path])
+            output = BUILD / "notebooks" / data / preset / path.name
+            print(f"== {path.stem}", flush=True)
+            run_one(path, output, parameters)
+            print(f"== {path.stem}: done, see {os.path.relpath(output)}", flush=True)

@@ -135,6 +135,7 @@ def run_all(
     store: Path | None = None,
     scheduler: str | None = None,
     label: str = "networks",
+    aside: bool = False,
 ) -> list[Outcome]:
     """Outcomes of `runs`, in their order; those that the store lacks are computed, each on one core, or up to
     SIDE_BY_SIDE that agree on `together` on one.
@@ -150,6 +151,7 @@ def run_all(
         scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder and compute every run
             alone; default $BRC_SCHEDULER, or else processes of this machine.
         label: of the progress bar.
+        aside: never in this process, which may then be left at any time.
 
     Raises:
         InputError: the scheduler cannot be used.
@@ -165,7 +167,7 @@ def run_all(
     jobs = 1 if job.device == "cuda" else memory.processes(jobs)
     tasks = _tasks(wanted, missing, (len(wanted) or 1) if scheduler else jobs)
     with _workers(scheduler if missing else None), progress(len(missing), label, "run") as bar:
-        processes = -1 if scheduler else min(jobs, len(tasks)) or 1
+        processes = -1 if scheduler else max(min(jobs, len(tasks)), 2 if aside and tasks else 1)
         parallel = joblib.Parallel(processes, return_as="generator_unordered", batch_size=1)
         try:
             for several in parallel(joblib.delayed(_compute)(task, job) for task in tasks):

@@ -73,7 +73,7 @@ def compute(name: str, data: str, preset: str, data_dir: str | None = None, devi
         preset: "smoke", "quick", "full" or "paper".
         data_dir: recordings or files of the data set, where it needs them.
         device: "auto", "cpu" or "cuda".
-        how: `jobs`, `store`, `scheduler` of `lib.runs.run_all`.
+        how: `jobs`, `store`, `scheduler`, `aside` of `lib.runs.run_all`.
 
     Raises:
         InputError: unknown name, data set, preset or device; recordings are missing.

@@ -1,0 +1,70 @@
+"""Experiments that notebooks will ask for, computed while earlier notebooks are run."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+from joblib.externals.loky import get_reusable_executor
+
+from . import memory
+from .experiments import EXPERIMENTS, compute
+from .runs import pick_device
+
+ASKS = re.compile(r'experiments\.compute\("(\w+)"')
+
+
+def asked_by(notebook: Path) -> list[str]:
+    """The experiments that a notebook computes, in its order, from the source of its cells."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    found = [name for cell in cells if cell.cell_type == "code" for name in ASKS.findall(cell.source)]
+    return [name for name in dict.fromkeys(found) if name in EXPERIMENTS]
+
+
+class Ahead:
+    """Computes experiments one after the other, on processes that are started once: `with Ahead(...) as ahead: ...`.
+
+    Notebooks then find every run in the store, and no core idles while one imports and draws. What fails here is left
+    to the notebook that asks for it: it meets the same error, and says in which cell. On a GPU, on a cluster, or where
+    there is room for a single process, nothing is computed ahead.
+
+    Args:
+        names: of the experiments.
+        preset, data, data_dir, device: of the notebooks.
+    """
+
+    def __init__(self, names: Iterable[str], preset: str, data: str, data_dir: str, device: str) -> None:
+        self._done = {name: threading.Event() for name in names}
+        self._place = (preset, data, data_dir or None, device)
+        alone = pick_device(device) == "cuda" or os.environ.get("BRC_SCHEDULER") or memory.processes(None) == 1
+        self._thread = None if alone else threading.Thread(target=self._compute, daemon=True)
+
+    def __enter__(self) -> Ahead:
+        if self._thread:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        while self._thread and self._thread.is_alive():  # it may be about to start others
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they write whole files or none
+            self._thread.join(1.0)
+
+    def wait(self, names: Iterable[str]) -> None:
+        """Until these experiments are computed, or cannot be."""
+        for name in names if self._thread else ():
+            self._done[name].wait()
+
+    def _compute(self) -> None:
+        preset, data, data_dir, device = self._place
+        try:
+            for name, done in self._done.items():
+                known = EXPERIMENTS[name].data
+                compute(name, data if data in known else known[0], preset, data_dir, device, aside=True)
+                done.set()
+        except Exception:  # see above
+            for done in self._done.values():
+                done.set()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
+GATHER = 0x0102040810204080  # times this, the low bits of eight bytes meet in the highest byte
 # Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+inlined = numba.njit(inline="always", nogil=True, error_model="numpy")
 
 
 def prefetch(rows, row):
@@ -24,13 +27,41 @@ def prefetch(rows, row):
     """
 
 
-@overload(prefetch)
+@overload(prefetch, inline="always")
 def _prefetch(rows, row):
     def ask(rows, row):
         for column in range(0, rows.shape[1], LINE // rows.itemsize):
             _prefetch_line(rows, row, column)
 
     return ask
+
+
+def low_bits(eight):
+    """The low bit of each of the eight bytes of a uint64, side by side; all other bits are 0."""
+    return np.uint64((int(eight) * GATHER & (1 << 64) - 1) >> 56)
+
+
+@overload(low_bits, inline="always")
+def _low_bits(eight):
+    return lambda eight: eight * np.uint64(GATHER) >> np.uint64(56)
+
+
+def trailing_zeros(bits):
+    """Which is the lowest bit that is set, of a uint64 other than 0."""
+    return (int(bits) & -int(bits)).bit_length() - 1
+
+
+@overload(trailing_zeros, inline="always")
+def _trailing_zeros(bits):
+    return lambda bits: _count_trailing_zeros(bits)
+
+
+@intrinsic
+def _count_trailing_zeros(_, bits):
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.intp(bits), generate
 
 
 @intrinsic

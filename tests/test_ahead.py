@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from test_notebooks import NOTEBOOKS, place, write  # noqa: F401 - a fixture
 
-from lib import ahead
+from lib import ahead, runs
 from lib.__main__ import main
 from lib.experiments import EXPERIMENTS
 from lib.provenance import ROOT
@@ -35,8 +36,8 @@ def test_notebooks_wait_for_their_experiments_and_for_no_others(place, monkeypat
     then = f"from pathlib import Path\nassert (Path({str(place)!r}) / 'isi isi').exists()"
     write(place, "01_second.ipynb", ASK.format("isi"), ASK.format("nonsense"), then)
 
-    def compute(name, data, preset, data_dir, device, aside):
-        assert (preset, data_dir, device, aside) == ("smoke", None, "cpu", True)
+    def compute(name, data, preset, data_dir, device, jobs, aside):
+        assert (preset, data_dir, device, jobs, aside) == ("smoke", None, "cpu", 2, True)
         while name == "isi" and not (place / "ran").exists():
             time.sleep(0.1)
         (place / f"{name} {data}").touch()
@@ -46,7 +47,7 @@ def test_notebooks_wait_for_their_experiments_and_for_no_others(place, monkeypat
     assert main(["notebooks", "--preset", "smoke", "--device", "cpu"]) == 0
 
 
-@pytest.mark.parametrize("why", ["it fails", "one process", "a cluster", "a GPU"])
+@pytest.mark.parametrize("why", ["it fails", "it is interrupted", "one process", "a cluster", "a GPU"])
 def test_what_cannot_be_computed_ahead_is_left_to_the_notebook(place, monkeypatch, why):  # noqa: F811
     """Where a notebook's experiment fails or nothing can be gained, the notebook is run at once."""
     write(place, "00_first.ipynb", ASK.format("timing_alone"), ASK.format("isi"))
@@ -54,21 +55,36 @@ def test_what_cannot_be_computed_ahead_is_left_to_the_notebook(place, monkeypatc
 
     def compute(name, *_, **__):
         called.append(name)
-        raise MemoryError
+        raise KeyboardInterrupt if why == "it is interrupted" else MemoryError  # as a process sends it
 
     monkeypatch.setattr(ahead, "compute", compute)
     monkeypatch.setattr(ahead.memory, "processes", lambda wanted: 1 + (why != "one process"))
     monkeypatch.setattr(ahead, "pick_device", lambda name: "cuda" if why == "a GPU" else "cpu")
     monkeypatch.setenv("BRC_SCHEDULER", "tcp://somewhere:8786" if why == "a cluster" else "")
     assert main(["notebooks", "--preset", "smoke", "--device", "cpu"]) == 0
-    assert called == ["timing_alone"] * (why == "it fails")
+    assert called == ["timing_alone"] * why.startswith("it ")
 
 
-def test_a_single_run_is_computed_aside_to_the_same_bits(tmp_path):
-    """In another process, though here would do; a second time there is nothing to compute."""
+def test_work_of_another_kind_ends_with_its_experiment(monkeypatch):
+    """Left while data are being fetched, say: what follows is not begun."""
+    begun, go_on = [], threading.Event()
+    monkeypatch.setattr(ahead, "compute", lambda name, *_, **__: (begun.append(name), go_on.wait()))
+    monkeypatch.setattr(ahead.memory, "processes", lambda wanted: 2)
+    monkeypatch.setattr(ahead, "PATIENCE", 1)
+    with ahead.Ahead(["isi", "polychrony"], "smoke", "digits", "", "cpu") as running:
+        while not begun:
+            time.sleep(0.01)
+    go_on.set()
+    running.wait(["isi", "polychrony"])
+    assert begun == ["isi"]
+
+
+def test_a_single_run_is_computed_aside_to_the_same_bits(tmp_path, monkeypatch):
+    """In another process, though this one would do; a second time there is nothing to compute."""
     from toy import ToyRun
 
     (here,) = run_all([ToyRun(0)], jobs=2, store=tmp_path / "here")
+    monkeypatch.setattr(runs, "_perform", None)  # here; other processes have their own
     (there,) = run_all([ToyRun(0)], jobs=2, store=tmp_path / "there", aside=True)
     assert here.result == there.result and there == read(tmp_path / "there" / f"{there.key}.json")
     assert run_all([ToyRun(0)], jobs=2, store=tmp_path / "there", aside=True) == [there]
@@ -103,8 +119,12 @@ def test_nothing_goes_on_once_the_notebooks_have_ended(place, end):  # noqa: F81
     with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes) as job:
         if end == "interrupted":
             next(line for line in job.stdout if "kernel is here" in line)
-            job.send_signal(signal.SIGINT)
-        _, err = job.communicate(timeout=60)
+            os.killpg(job.pid, signal.SIGINT)  # as a terminal does
+        try:
+            _, err = job.communicate(timeout=60)
+        finally:
+            if job.returncode is None:
+                os.killpg(job.pid, signal.SIGKILL)
     assert job.returncode == (130 if end == "interrupted" else 1)
     assert re.fullmatch(r"(interrupted; |error: 00_first.ipynb, cell 3: ZeroDivisionError)[^\n]*\n", err)
     for _ in range(100):

@@ -124,6 +124,25 @@ def test_recurrent_layers_equal_the_specification(shape, neuron):
         assert_equal_up_to(one, other, 1e-10)
 
 
+@pytest.mark.parametrize("neuron", [neuron for neuron in LIFS if neuron.synaptic_decay == 0], ids=name)
+def test_recurrent_layers_come_to_rest(neuron):
+    """Samples of 0 to 30 steps in 250, weak recurrent weights: the scans stop early, spikes and gradients are right."""
+    spikes, found = spikes_of((4, 250, 33), 0.1), []
+    for sample, length in enumerate((0, 5, 17, 30)):
+        spikes[sample, length:] = 0
+    weight, delays, decay = parameters(33, 17, 9.5)
+    leaves = [x.requires_grad_() for x in (weight, delays, 0.6 * decay, 0.3 * recurrent(17))]
+    for kernel in (cpu, naive):
+        hidden = kernel.layer(kernel.encode(spikes, weight), *leaves[:3], neuron, 260, leaves[3])
+        found.append((hidden, gradients(hidden, leaves)))
+    (fast, ours), (slow, theirs) = found
+    assert torch.equal(dense(fast, weight), slow) and slow[3].mean() > 0.005
+    for one, other in zip(ours, theirs, strict=True):
+        assert_equal_up_to(one, other, 1e-10)
+    _, (*_, rest) = fast.carrier.grad_fn.scan
+    assert (rest < 150).all()
+
+
 @pytest.mark.parametrize("neuron", NEURONS, ids=name)
 @pytest.mark.parametrize("dtype, compact, tolerance", [("64", False, 1e-10), ("32", False, 1e-5), ("32", True, 3e-3)])
 @pytest.mark.parametrize("read", ["spikes", "sum"])
@@ -160,12 +179,13 @@ def test_long_silence_after_the_last_spike(read, neuron, dtype, compact, toleran
 
 def test_compiled_scans_run_as_plain_python():
     """With NUMBA_DISABLE_JIT=1, for debuggers: the same test passes on the uncompiled functions."""
-    words = [__file__, "-q", "-p", "no:cacheprovider", "-k", "layers_equal and 129 and 12.7"]
+    chosen = "layers_equal and 129 and 12.7 or recurrent_layers_equal and 63"
+    words = [__file__, "-q", "-p", "no:cacheprovider", "-k", chosen]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, cwd=ROOT,
         capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0 and f"{2 * len(NEURONS)} passed" in done.stdout, done.stdout[-2000:]
+    assert done.returncode == 0 and f"{2 * len(NEURONS) + len(LIFS)} passed" in done.stdout, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize("compact, tolerance", [(False, 1e-5), (True, 3e-3)])
@@ -200,7 +220,8 @@ def test_float32_agrees_with_the_specification(neuron, back, compact, tolerance)
 
 
 def test_results_do_not_depend_on_threads():
-    """The same bits from one thread and from three, through two layers and several chunks of a batch."""
+    """The same bits from one thread and from three, through two layers and a recurrent one, and several chunks of a
+    batch."""
     first, second = (parameters(n, 17, 4.5, dtype=torch.float32) for n in (7, 17))
     spikes = spikes_of((100, 20, 7), 0.2)
 
@@ -208,7 +229,9 @@ def test_results_do_not_depend_on_threads():
         torch.set_num_threads(threads)
         try:
             emitted, grads = two_layers(cpu, spikes, LIF(), first, second)
-            return [*emitted, *grads]
+            leaves = [x.clone().requires_grad_() for x in (*first, recurrent(17, dtype=torch.float32))]
+            back = cpu.layer(cpu.encode(spikes, first[0]), *leaves[:3], LIF(), 25, leaves[3])
+            return [*emitted, *grads, dense(back, first[0]), *gradients(back, leaves)]
         finally:
             torch.set_num_threads(1)
 

@@ -99,7 +99,7 @@ class SpeechRun:
         if self.arm == COUNT_MLP:
             return 0.1 * spikes
         kind = KINDS[self.arm]
-        neurons = 5.0 if kind.recurrent else 2.5 if kind.srm else 1.0
+        neurons = 2.0 if kind.recurrent else 2.5 if kind.srm else 1.0
         return spikes * neurons * kind.widen * (1.0 if kind.delays == "none" else 1.4)
 
     def data_checksum(self, data_dir: str | None) -> str:

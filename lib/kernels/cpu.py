@@ -156,19 +156,19 @@ class _Layer(torch.autograd.Function):
         pieces = _over_chunks(
             lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
         )
-        ctx.save_for_backward(weight, delays)
+        ctx.save_for_backward(weight, delays, recurrent)
         ctx.rows, ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = rows, late, arriving, stored, lists.shape
         ctx.weighting = weighting
         ctx.set_materialize_grads(False)
         ctx.n_decays = 0 if decay is None else n * decay.requires_grad
         emitted = _join(pieces, n)
-        ctx.emitted = () if decay is None else (own, emitted.units, emitted.starts)
+        ctx.own = () if decay is None else (own, emitted.units, emitted.starts)  # of LIF neurons
         nothing = weight.new_zeros(())
         return nothing.expand(batch, n_steps, n), nothing.expand(batch, n), emitted
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor | None, grad_total: torch.Tensor | None, _):
-        weight, delays = (tensor if tensor is None else tensor.detach() for tensor in ctx.saved_tensors)
+        weight, delays, _ = (tensor if tensor is None else tensor.detach() for tensor in ctx.saved_tensors)
         arriving, (scan, constants) = ctx.arriving, ctx.scan
         upstream, weighting = _upstream(grad, grad_total, ctx.weighting)
         batch, n_steps, n = ctx.stored.shape
@@ -177,8 +177,8 @@ class _Layer(torch.autograd.Function):
 
         def work(lo, hi):
             sums = [np.zeros((length, n), upstream.dtype) for length in rows]
-            if ctx.emitted:
-                sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.emitted[0])]
+            if ctx.own:
+                sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
             few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
             current = np.empty((room, n_steps, n), upstream.dtype)
             for first in range(lo, hi, few):
@@ -186,14 +186,14 @@ class _Layer(torch.autograd.Function):
                 here = current[: last - first]
                 scan(
                     arriving.units, arriving.starts, upstream, weighting, ctx.stored,
-                    *constants, *ctx.emitted, *sums, here, first, last,
+                    *constants, *ctx.own, *sums, here, first, last,
                 )  # fmt: skip
                 if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
                     _send_back(torch.from_numpy(here), weight, delays, ctx.late, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
-        now, later, *own = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
+        now, later, *more = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
         grad_delays = None
         if delays is not None:
             later -= now
@@ -201,8 +201,8 @@ class _Layer(torch.autograd.Function):
             if len(ctx.late):
                 later *= ctx.late[:, None]
                 now += later
-        grad_decay = torch.from_numpy(own[0]) if ctx.n_decays else None
-        grad_recurrent = torch.from_numpy(own[1].T) if own and len(own[1]) else None
+        grad_decay = torch.from_numpy(more[0]) if ctx.n_decays else None
+        grad_recurrent = torch.from_numpy(more[1].T) if more and len(more[1]) else None
         grad_spikes = grad_spikes if len(grad_spikes) else None
         return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
 

@@ -1,7 +1,7 @@
 """The specification: every operation in plain torch, to be read, on any device and in any float type.
 
-Spikes are (batch, time, neurons), or (networks, batch, time, neurons) with one leading axis more on weights, delays
-and decays. Gradients are autograd's own; the fast kernels are tested against these.
+Spikes are (batch, time, neurons), or (networks, batch, time, neurons) with one leading axis more on weights, delays,
+decays and recurrent weights. Gradients are autograd's own; the fast kernels are tested against these.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def lif_backward(
             scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
             for m in range(n):
                 after[m] = now[m]
-            for m in range(n):
+            for m in range(n):  # not summed there: taking a row counts references
                 room[t, m] = now[m]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -66,6 +67,18 @@ class Ahead:
         """Until these experiments are computed, or cannot be."""
         for name in names if self._thread else ():
             self._done[name].wait()
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """While it computes, what is started in here has one thread: more would wait for each other by spinning."""
+        alone = "OMP_NUM_THREADS" in os.environ or not (self._thread and self._thread.is_alive())
+        if not alone:
+            os.environ["OMP_NUM_THREADS"] = "1"
+        try:
+            yield
+        finally:
+            if not alone:
+                del os.environ["OMP_NUM_THREADS"]
 
     def _compute(self) -> None:
         preset, data, data_dir, device = self._place

@@ -24,7 +24,7 @@ from .runs import pick_device
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"
-TIMES = {"smoke": "2 min", "quick": "25 to 40 min", "full": "3 h", "paper": "a week"}  # all notebooks on two cores
+TIMES = {"smoke": "2 min", "quick": "25 to 35 min", "full": "3 h", "paper": "a week"}  # all notebooks on two cores
 
 
 def ordered(numbers: list[int], folder: Path) -> list[Path]:
@@ -155,5 +155,6 @@ def run(numbers: list[int], preset: str, data: str, data_dir: str | None, device
             ahead.wait(asked[path])
             output = BUILD / "notebooks" / data / preset / path.name
             print(f"== {path.stem}", flush=True)
-            run_one(path, output, parameters)
+            with ahead.beside():
+                run_one(path, output, parameters)
             print(f"== {path.stem}: done, see {os.path.relpath(output)}", flush=True)

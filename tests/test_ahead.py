@@ -29,11 +29,12 @@ def test_what_notebooks_compute_is_found():
 
 
 def test_notebooks_wait_for_their_experiments_and_for_no_others(place, monkeypatch):  # noqa: F811
-    """The first is run while the second's experiment is computed, the second after it; speech on the data that were
-    chosen, a code on its own."""
-    first = f"from pathlib import Path\nhere = Path({str(place)!r})\nassert (here / 'timing_alone digits').exists()\n"
-    write(place, "00_first.ipynb", ASK.format("timing_alone"), first + "(here / 'ran').touch()")
-    then = f"from pathlib import Path\nassert (Path({str(place)!r}) / 'isi isi').exists()"
+    """The first is run while the second's experiment is computed, on one thread, the second after it; speech on the data
+    that were chosen, a code on its own."""
+    start = f"import os\nfrom pathlib import Path\nhere, threads = Path({str(place)!r}), os.environ.get('OMP_NUM_THREADS')\n"
+    first = start + "assert (here / 'timing_alone digits').exists() and threads == '1'\n(here / 'ran').touch()"
+    write(place, "00_first.ipynb", ASK.format("timing_alone"), first)
+    then = start + "assert (here / 'isi isi').exists() and threads is None"
     write(place, "01_second.ipynb", ASK.format("isi"), ASK.format("nonsense"), then)
 
     def compute(name, data, preset, data_dir, device, jobs, aside):
@@ -44,6 +45,7 @@ def test_notebooks_wait_for_their_experiments_and_for_no_others(place, monkeypat
 
     monkeypatch.setattr(ahead, "compute", compute)
     monkeypatch.setattr(ahead.memory, "processes", lambda wanted: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert main(["notebooks", "--preset", "smoke", "--device", "cpu"]) == 0
 
 

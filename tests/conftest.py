@@ -13,6 +13,7 @@ if not os.access(LIB, os.W_OK):  # numba keeps compiled code beside its source
 import hypothesis
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
@@ -29,6 +30,13 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: ./run_all.sh test --slow"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_processes():
+    """Processes that the tests of a file have started end with it: they keep the environment in which they were."""
+    yield
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -71,13 +71,13 @@ class Ahead:
     @contextmanager
     def beside(self) -> Iterator[None]:
         """While it computes, what is started in here has one thread: more would wait for each other by spinning."""
-        alone = "OMP_NUM_THREADS" in os.environ or not (self._thread and self._thread.is_alive())
-        if not alone:
+        limited = bool(self._thread and self._thread.is_alive()) and "OMP_NUM_THREADS" not in os.environ
+        if limited:
             os.environ["OMP_NUM_THREADS"] = "1"
         try:
             yield
         finally:
-            if not alone:
+            if limited:
                 del os.environ["OMP_NUM_THREADS"]
 
     def _compute(self) -> None:

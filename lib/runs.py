@@ -151,7 +151,7 @@ def run_all(
         scheduler: address of a dask scheduler (tcp://host:8786), whose workers see this folder and compute every run
             alone; default $BRC_SCHEDULER, or else processes of this machine.
         label: of the progress bar.
-        aside: never in this process, so that an end of the others ends all work; `jobs` is at least 2.
+        aside: in other processes, two at least, even if there is a single run: this one can then stop them.
 
     Raises:
         InputError: the scheduler cannot be used.

@@ -1,4 +1,5 @@
-"""How the loops behind `cpu` are compiled, and a hint that they give the processor: what memory they will soon need."""
+"""How the loops behind `cpu` are compiled, and what the processor can do that Python has no word for: ask for memory
+ahead of its use, and find bits."""
 
 from __future__ import annotations
 

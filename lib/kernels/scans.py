@@ -1,7 +1,8 @@
 """The compiled scans behind `cpu`: spikes are lists, and only the weights of neurons that spike are touched.
 
 Every function works on samples lo to hi - 1 of a batch and releases the interpreter lock. Inner loops run over the
-neurons of a layer, contiguous in memory, so that they vectorise.
+neurons of a layer, contiguous in memory, so that they vectorise. What they do in a time step stands here too: compiled
+code is kept on disk, and a change in another file would not be noticed.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -118,10 +119,11 @@ def judge(claims: list[Claim], tables: list[Table], part: str = "test") -> list[
         claims, tables: what is judged, and by what.
         part: whose voices: "test", or "validation", where only clean and reversed samples are scored.
     """
+    rows = cache(lambda data, preset: _rows(tables, data, preset, part))
     verdicts = []
     for claim in claims:
         for data in claim.data or [""]:
-            tried = [_judge_on(claim, data, _rows(tables, data, preset, part)) for preset in LARGEST_FIRST]
+            tried = [_judge_on(claim, data, rows(data, preset)) for preset in LARGEST_FIRST]
             tested = [verdict for verdict in tried if has_results(verdict)]
             verdicts.append((tested or tried)[0])
     return verdicts

@@ -18,6 +18,7 @@ from lib.data import audit, speech
 from lib.data.events import Binned
 from lib.errors import InputError, RunFailed
 from lib.experiments import arms
+from lib.experiments import speech as experiment
 from lib.experiments.arms import COUNT_MLP, CountSettings, Settings
 from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, network_config, part_of, training_samples
 from lib.network import NetworkConfig
@@ -101,6 +102,11 @@ def test_ties_decide_nothing():
 RUN = SpeechRun("digits", "norm", "trained_wide", 0, Settings(60.0, 1.0, 2e-3, 20.0, 0.3), 1, 60, (8, 8))
 
 
+def _forget():
+    for kept in (speech._minimum, speech._eligible, experiment._kept_draws):
+        kept.cache_clear()
+
+
 @pytest.fixture
 def opened(monkeypatch):
     """Record which parts are opened, on small random parts."""
@@ -111,9 +117,9 @@ def opened(monkeypatch):
         return random_binned(seed=speech.PARTS.index(part), n_samples=80, n_units=20, rate=0.5)
 
     monkeypatch.setattr(speech, "load", load)
-    speech._minimum.cache_clear()
+    _forget()
     yield parts
-    speech._minimum.cache_clear()
+    _forget()
 
 
 @pytest.mark.parametrize("arm", ["no_delays", "trained_wide", "fixed_small"])
@@ -268,6 +274,23 @@ def test_surviving_spikes_are_drawn_anew_each_epoch_and_fixed_in_held_out_parts(
     assert (part_of(RUN, "validation").bins == part_of(RUN, "validation").bins).all()
     other = replace(RUN, **{"seed": 1})
     assert (part_of(other, "validation").bins != part_of(RUN, "validation").bins).any()
+
+
+def test_draws_that_are_kept_are_those_that_would_be_drawn(opened, monkeypatch):
+    """Runs share their seed's draws while there is room, and get the same samples without any."""
+    asked = [(replace(RUN, **{"seed": seed}), epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
+    drawn = [training_samples(run)(epoch) for run, epoch in asked]
+    kept = experiment._kept_draws(speech.checksum("digits")).values()
+    assert len(kept) == 6 and len({id(draw.units) for draw in kept}) == 2
+    again = [training_samples(replace(run, **{"arm": "no_delays"}))(epoch) for run, epoch in asked]
+    assert all(one is other for one, other in zip(drawn, again, strict=True))
+    experiment._kept_draws.cache_clear()
+    monkeypatch.setattr(experiment, "ROOM_FOR_DRAWS", 0)
+    for (run, epoch), draw in zip(asked, drawn, strict=True):
+        anew = training_samples(run)(epoch)
+        assert anew is not draw and (anew.bins == draw.bins).all()
+        assert (anew.units == draw.units).all() and (anew.offsets == draw.offsets).all()
+    assert not experiment._kept_draws(speech.checksum("digits"))
 
 
 def test_counts_say_nothing_on_norm_and_much_on_whole(opened):

@@ -231,7 +231,8 @@ def _place(pairs, lags, duration, one_unit, apart, rng):
                 units[end + n : end + 2 * n] = 2 * channel + 1
                 spikes[:n].sort()
                 spikes[n:].sort()
-            bins[end : end + 2 * n] = spikes.astype(np.uint16)
+            for i in range(2 * n):
+                bins[end + i] = spikes[i]
             end += 2 * n
         offsets[sample + 1] = end
     return bins[:end].copy(), units[:end].copy(), offsets, lost

@@ -201,8 +201,9 @@ def _align(bins, units, offsets, n_bins, out):
                     return sample
                 taken[_nearest_free(taken, target)] = True
                 stop += 1
-            out[start:stop] = np.flatnonzero(taken)
-            start = stop
+            for bin_ in np.flatnonzero(taken):
+                out[start] = bin_
+                start += 1
     return -1
 
 

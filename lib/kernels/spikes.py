@@ -66,7 +66,8 @@ def _order(steps, units, offsets, ordered, starts):
         starts[b, 0] = offsets[b]
         for t in range(n_steps):
             starts[b, t + 1] = starts[b, t] + cursor[t + 1]
-        cursor[:] = starts[b]
+        for t in range(n_steps):
+            cursor[t] = starts[b, t]
         for i in range(offsets[b], offsets[b + 1]):
             ordered[cursor[steps[i]]] = units[i]
             cursor[steps[i]] += 1

@@ -76,9 +76,9 @@ def test_a_process_that_the_system_kills_is_explained(tmp_path, monkeypatch):
     assert all(outcome.result for outcome in run_all(some, jobs=1, store=tmp_path / "store"))
 
 
-@pytest.mark.parametrize(("free", "expected"), [(100e9, 8), (8.1e9, 5), (1e9, 1), (None, 8)])
+@pytest.mark.parametrize(("free", "expected"), [(100e9, 8), (9.1e9, 5), (1e9, 1), (None, 8)])
 def test_no_more_processes_than_memory_holds(monkeypatch, free, expected):
-    """One a core, but 1.6 GB for each; at least one; who asks for a number gets it."""
+    """One a core, but 1.8 GB for each; at least one; who asks for a number gets it."""
     monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
     monkeypatch.setattr(memory, "available", lambda: free)
     assert memory.processes(None) == expected and memory.processes(6) == 6

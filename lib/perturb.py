@@ -275,6 +275,9 @@ def _move(place, moved, offsets, low, high, sd, rng):
 def _move_to_free(bins, units, moved, offsets, low, high, sd, n_bins, rng):
     """Lift the moved spikes of a train, then put them down one by one in random bins that are free.
 
+    Args:
+        bins: different ones in each train.
+
     Returns:
         The new bins, in order in each train.
     """

@@ -207,7 +207,7 @@ def _workers(scheduler: str | None):
     """Joblib's backend: processes here, or the workers of a dask scheduler."""
     if scheduler is None:
         with warnings.catch_warnings(), joblib.parallel_config("loky", inner_max_num_threads=THREADS):
-            # A process that has grown is replaced between two runs; nothing is lost
+            # A process that has grown is replaced between two runs; no result is lost
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
             yield
         return

@@ -22,7 +22,7 @@ from lib.data import shd, speech
 from lib.data.events import Events, bin_events, join, write_shd
 from lib.errors import InputError
 from lib.experiments.arms import Settings
-from lib.experiments.speech import SpeechRun
+from lib.experiments.speech import SpeechRun, part_of
 from lib.figures import saving
 from lib.runs import key_of
 
@@ -296,8 +296,12 @@ def test_files_that_have_changed_are_read_again(folder, tmp_path):
     before, minimum = speech.load("shd", "test", str(tmp_path)), speech.minimum("shd", str(tmp_path))
     assert speech.load("shd", "test", str(tmp_path)) is before
     assert speech.minimum("shd", str(tmp_path)) is minimum
+    run = SpeechRun("shd", "norm", "no_delays", 0, Settings(60.0, 1.0, 2e-3), 1, 100, (8, 8))
+    drawn = part_of(run, "test", str(tmp_path))
+    assert part_of(run, "test", str(tmp_path)) is drawn
     write_like("shd_test.h5", tmp_path, seed=99)
     assert not np.array_equal(speech.load("shd", "test", str(tmp_path)).bins, before.bins)
+    assert not np.array_equal(part_of(run, "test", str(tmp_path)).bins, drawn.bins)
     write_like("shd_train.h5", tmp_path, seed=98)
     assert speech.minimum("shd", str(tmp_path)) is not minimum  # here every file has the same minima
 

@@ -103,7 +103,7 @@ RUN = SpeechRun("digits", "norm", "trained_wide", 0, Settings(60.0, 1.0, 2e-3, 2
 
 
 def _forget():
-    for kept in (speech._minimum, speech._eligible, experiment._kept_draws):
+    for kept in (speech._minimum, experiment._kept_draws):
         kept.cache_clear()
 
 
@@ -265,8 +265,9 @@ def test_a_silent_network_is_never_scored(opened):
         run.perform(Job())
 
 
-def test_surviving_spikes_are_drawn_anew_each_epoch_and_fixed_in_held_out_parts(opened):
+def test_surviving_spikes_are_drawn_anew_each_epoch_and_fixed_in_held_out_parts(opened, monkeypatch):
     """Training samples differ between epochs in their times, never in their counts; validation is one draw a seed."""
+    monkeypatch.setattr(experiment, "ROOM_FOR_DRAWS", 0)  # each is drawn when it is asked for
     samples = training_samples(RUN)
     one, two = samples(0), samples(1)
     assert (one.counts() == two.counts()).all() and (one.bins != two.bins).any()
@@ -278,12 +279,13 @@ def test_surviving_spikes_are_drawn_anew_each_epoch_and_fixed_in_held_out_parts(
 
 def test_draws_that_are_kept_are_those_that_would_be_drawn(opened, monkeypatch):
     """Runs share their seed's draws while there is room, and get the same samples without any."""
-    asked = [(replace(RUN, **{"seed": seed}), epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
+    others = [{"seed": 0}, {"seed": 1}, {"samples": 50}, {"variant": "norm_aligned"}, {"variant": "part"}]
+    asked = [(replace(RUN, **other), epoch) for other in others for epoch in (0, 1, 2)]
     drawn = [training_samples(run)(epoch) for run, epoch in asked]
     kept = experiment._kept_draws(speech.checksum("digits")).values()
-    assert len(kept) == 6 and len({id(draw.units) for draw in kept}) == 2
+    assert len(kept) == 12 and len({id(draw.units) for draw in kept}) == 4
     again = [training_samples(replace(run, **{"arm": "no_delays"}))(epoch) for run, epoch in asked]
-    assert all(one is other for one, other in zip(drawn, again, strict=True))
+    assert [one is other for one, other in zip(drawn, again, strict=True)] == 12 * [True] + 3 * [False]
     experiment._kept_draws.cache_clear()
     monkeypatch.setattr(experiment, "ROOM_FOR_DRAWS", 0)
     for (run, epoch), draw in zip(asked, drawn, strict=True):

@@ -1,6 +1,6 @@
 """Compiled loops over ragged spike trains: sample i holds the events offsets[i] to offsets[i + 1].
 
-Arrays are copied by loops, here and in other compiled code: numba takes 3 s to compile `a[:] = b`.
+Arrays are copied by loops: numba takes 3 s to compile `a[:] = b`.
 """
 
 from __future__ import annotations

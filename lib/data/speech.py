@@ -144,11 +144,6 @@ def _minimum(data: str, data_dir: str | None, contents: str | None) -> MinimumCo
 
 def eligible(data: str, part: str, data_dir: str | None = None) -> tuple[Binned, Dropped]:
     """The samples of a part that all variants use, and what was dropped for having too few spikes."""
-    return _eligible(data, part, data_dir, _contents(data, data_dir))
-
-
-@lru_cache(maxsize=3)
-def _eligible(data: str, part: str, data_dir: str | None, contents: str | None) -> tuple[Binned, Dropped]:
     return keep_enough(load(data, part, data_dir), minimum(data, data_dir))
 
 

@@ -186,13 +186,13 @@ def _score(network: SpikingNetwork, data: Binned, device: str, **from_layer: int
 
 def training_samples(run: SpeechRun, data_dir: str | None = None) -> Callable[[int], Binned]:
     """Epoch -> the training samples of that epoch: variant and perturbation drawn anew."""
-    data, _ = speech.eligible(run.data, "train", data_dir)
+    data, kept = _read(run, "train", data_dir)
     if run.samples is not None:
         data = data.select(np.linspace(0, len(data) - 1, run.samples).astype(np.int64))
 
     @lru_cache(maxsize=1)  # epoch 0 is asked for more than once
     def samples(epoch: int) -> Binned:
-        drawn = variant_of(run, data, "train", data_dir, epoch)
+        drawn = variant_of(run, data, kept, "train", data_dir, epoch)
         return perturbed(run, drawn, "train", run.train_perturbation, epoch)
 
     return samples
@@ -229,28 +229,41 @@ def network_config(run: SpeechRun, example: Binned) -> NetworkConfig:
     )
 
 
-def variant_of(run: SpeechRun, data: Binned, part: str, data_dir: str | None, epoch: int = 0) -> Binned:
-    """`data`, of a part, as the run's variant; which spikes survive norm depends on seed, part and epoch."""
-    minimum, key = speech.minimum(run.data, data_dir), (run.variant, run.seed, part, epoch, len(data.bins))
-    kept = _kept_draws(speech.checksum(run.data, data_dir))
-    drawn = kept.get(key)
-    if drawn is None:
-        rng = np.random.default_rng([run.seed, speech.PARTS.index(part), epoch])
-        drawn = make_variant(run.variant, data, minimum, rng)
-        if run.variant.startswith("norm") and sum(draw.bins.nbytes for draw in kept.values()) < ROOM_FOR_DRAWS:
-            like = kept.get((*key[:3], 0, len(data.bins)), drawn)  # counts are equal in all draws, so units are as well
-            kept[key] = drawn = replace(drawn, units=like.units, offsets=like.offsets)
-    padded = run.arm in KINDS and KINDS[run.arm].srm  # to the steps in which the paper's loss counts spikes
-    return replace(drawn, n_bins=max(drawn.n_bins, RATE_STEPS)) if padded else drawn
+def _read(run: SpeechRun, part: str, data_dir: str | None) -> tuple[Binned, dict[tuple, Binned]]:
+    """The samples of a part, and the draws of these data that are kept (see `variant_of`)."""
+    kept = _kept_draws(speech.checksum(run.data, data_dir))  # once: files may change while a network is trained
+    data, _ = speech.eligible(run.data, part, data_dir)
+    return data, kept
 
 
 @lru_cache(maxsize=1)
-def _kept_draws(contents: str) -> dict[tuple, Binned]:
-    """What `variant_of` has drawn of data with this checksum: the runs of a seed share it.
-
-    To draw takes a seventh of the time of a small network's training. Once there is no room, the draws are made anew.
-    """
+def _kept_draws(checksum: str) -> dict[tuple, Binned]:
+    """Of the data with this checksum; filled by `variant_of`."""
     return {}
+
+
+def variant_of(
+    run: SpeechRun, data: Binned, kept: dict[tuple, Binned], part: str, data_dir: str | None, epoch: int = 0
+) -> Binned:
+    """`data`, of a part, as the run's variant; which spikes survive norm depends on seed, part and epoch.
+
+    To draw them takes a seventh of the time of a small network's training. The draws are kept while there is room, and
+    shared by the runs of a seed: nobody writes to them.
+    """
+
+    def name(epoch: int) -> tuple:  # the numbers of samples and spikes tell which samples these are
+        return run.variant, run.seed, part, len(data), len(data.bins), epoch
+
+    drawn = kept.get(name(epoch))
+    if drawn is None:
+        rng = np.random.default_rng([run.seed, speech.PARTS.index(part), epoch])
+        drawn = make_variant(run.variant, data, speech.minimum(run.data, data_dir), rng)
+        room = ROOM_FOR_DRAWS - sum(draw.bins.nbytes for draw in kept.values())
+        if run.variant.startswith("norm") and drawn.bins.nbytes <= room:
+            like = kept.get(name(0), drawn)  # all draws have as many spikes of a unit in a sample
+            kept[name(epoch)] = drawn = replace(drawn, units=like.units, offsets=like.offsets)
+    padded = run.arm in KINDS and KINDS[run.arm].srm  # to the steps in which the paper's loss counts spikes
+    return replace(drawn, n_bins=max(drawn.n_bins, RATE_STEPS)) if padded else drawn
 
 
 def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | None, epoch: int = 0) -> Binned:
@@ -269,5 +282,5 @@ def perturbed(run: SpeechRun, data: Binned, part: str, change: Perturbation | No
 
 def part_of(run: SpeechRun, part: str, data_dir: str | None = None, change: Perturbation | None = CLEAN) -> Binned:
     """A part in the run's variant, perturbed, the same in every epoch."""
-    data, _ = speech.eligible(run.data, part, data_dir)
-    return perturbed(run, variant_of(run, data, part, data_dir), part, change)
+    data, kept = _read(run, part, data_dir)
+    return perturbed(run, variant_of(run, data, kept, part, data_dir), part, change)

@@ -28,7 +28,7 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
         arrivals[b, 0] = starts[b, 0]
         for t in range(n_steps):
             arrivals[b, t + 1] = arrivals[b, t] + cursor[t + 1]
-        for t in range(n_steps + 1):
+        for t in range(n_steps):
             cursor[t] = arrivals[b, t]
         for t in range(starts.shape[1] - 1):
             for i in range(starts[b, t], starts[b, t + 1]):

@@ -249,6 +249,11 @@ def variant_of(
 
     To draw them takes a seventh of the time of a small network's training. The draws are kept while there is room, and
     shared by the runs of a seed: nobody writes to them.
+
+    Args:
+        run, part, data_dir: which variant and seed, of which part.
+        data, kept: samples of the part that have enough spikes, and the draws of these data so far; a new one is added.
+        epoch: of training; 0 for held-out parts.
     """
 
     def name(epoch: int) -> tuple:  # the numbers of samples and spikes tell which samples these are

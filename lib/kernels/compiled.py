@@ -31,8 +31,10 @@ def prefetch(rows, row):
 
 @overload(prefetch, inline="always")
 def _prefetch(rows, row):
+    step = LINE // (rows.dtype.bitwidth // 8)
+
     def ask(rows, row):
-        for column in range(0, rows.shape[1], LINE // rows.itemsize):
+        for column in range(0, rows.shape[1], step):
             _prefetch_line(rows, row, column)
 
     return ask

@@ -24,6 +24,7 @@ from .. import surrogate
 from ..neurons import LIF, SRM
 from . import delays as axons
 from . import scans
+from .lanes import padded
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
@@ -142,16 +143,16 @@ _keep_freed_memory()
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, weight, delays, decay, recurrent, lists, neuron, n_steps, recorded, weighting):
-        rows, arriving = np.ascontiguousarray(_array(weight).T), lists
+        rows, arriving = padded(_array(weight).T), lists
         late = np.zeros(0, rows.dtype)
         if delays is not None:
             whole = np.floor(_array(delays)).astype(np.int64)
             arriving = _shift(lists, whole, n_steps)
             if neuron.delays == "linear":
                 late = _array(delays) - whole.astype(rows.dtype)
-        batch, n = len(lists.starts), rows.shape[1]
-        stored = np.empty((batch, n_steps if recorded else 0, n), np.int16 if neuron.compact else rows.dtype)
-        own = np.empty((0, n), rows.dtype) if recurrent is None else _array(recurrent)
+        batch, n, width = len(lists.starts), len(weight), rows.shape[1]
+        stored = np.empty((batch, n_steps if recorded else 0, width), np.int16 if neuron.compact else rows.dtype)
+        own = np.empty((0, width), rows.dtype) if recurrent is None else padded(padded(_array(recurrent).T).T)
         (scan, constants), ctx.scan = _scans(neuron, decay, own, rows.dtype.type, np.empty(batch, np.int64))
         pieces = _over_chunks(
             lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
@@ -160,7 +161,7 @@ class _Layer(torch.autograd.Function):
         ctx.rows, ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = rows, late, arriving, stored, lists.shape
         ctx.weighting = weighting
         ctx.set_materialize_grads(False)
-        ctx.n_decays = 0 if decay is None else n * decay.requires_grad
+        ctx.n_decays = 0 if decay is None else width * decay.requires_grad
         emitted = _join(pieces, n)
         ctx.own = () if decay is None else (own, emitted.units, emitted.starts)  # of LIF neurons
         nothing = weight.new_zeros(())
@@ -171,16 +172,17 @@ class _Layer(torch.autograd.Function):
         weight, delays, _ = (tensor if tensor is None else tensor.detach() for tensor in ctx.saved_tensors)
         arriving, (scan, constants) = ctx.arriving, ctx.scan
         upstream, weighting = _upstream(grad, grad_total, ctx.weighting)
-        batch, n_steps, n = ctx.stored.shape
+        upstream, n = padded(upstream), len(weight)
+        batch, n_steps, width = ctx.stored.shape
         rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
         grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
 
         def work(lo, hi):
-            sums = [np.zeros((length, n), upstream.dtype) for length in rows]
+            sums = [np.zeros((length, width), upstream.dtype) for length in rows]
             if ctx.own:
                 sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
             few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
-            current = np.empty((room, n_steps, n), upstream.dtype)
+            current = np.empty((room, n_steps, width), upstream.dtype)
             for first in range(lo, hi, few):
                 last = min(first + few, hi)
                 here = current[: last - first]
@@ -189,20 +191,20 @@ class _Layer(torch.autograd.Function):
                     *constants, *ctx.own, *sums, here, first, last,
                 )  # fmt: skip
                 if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
-                    _send_back(torch.from_numpy(here), weight, delays, ctx.late, grad_spikes[first:last])
+                    _send_back(here[..., :n], weight, delays, ctx.late, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
-        now, later, *more = (functools.reduce(np.ndarray.__iadd__, parts) for parts in chunks)
+        now, later, *more = (functools.reduce(np.ndarray.__iadd__, parts)[..., :n] for parts in chunks)
         grad_delays = None
         if delays is not None:
             later -= now
-            grad_delays = torch.from_numpy((later * ctx.rows).sum(1))
+            grad_delays = torch.from_numpy((later * ctx.rows[:, :n]).sum(1))
             if len(ctx.late):
                 later *= ctx.late[:, None]
                 now += later
         grad_decay = torch.from_numpy(more[0]) if ctx.n_decays else None
-        grad_recurrent = torch.from_numpy(more[1].T) if more and len(more[1]) else None
+        grad_recurrent = torch.from_numpy(more[1][:n].T) if more and len(more[1]) else None
         grad_spikes = grad_spikes if len(grad_spikes) else None
         return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
 
@@ -254,7 +256,7 @@ def _scans(
             (scans.srm_forward, (psp, refractory, slope, rest)),
             (scans.srm_backward, (psp, number(neuron.surrogate_scale), kind, slope, rest)),
         ]
-    constants = (_array(decay), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
+    constants = (padded(_array(decay)), number(neuron.synaptic_decay), number(neuron.reset == "subtract"))
     through = number(neuron.reset_gradient)
     return [
         (scans.lif_forward, (*constants, np.ascontiguousarray(own.T), slope, rest)),
@@ -291,9 +293,10 @@ def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
 
 
 def _send_back(
-    current: torch.Tensor, weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray, grad: torch.Tensor
+    current: np.ndarray, weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray, grad: torch.Tensor
 ) -> None:
     """Through weights and delays to the presynaptic spikes: `grad` (samples, time, presynaptic) receives it."""
+    current = torch.from_numpy(current).contiguous()
     if delays is None:
         torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
         return

@@ -1,8 +1,9 @@
 """The compiled scans behind `cpu`: spikes are lists, and only the weights of neurons that spike are touched.
 
 Every function works on samples lo to hi - 1 of a batch and releases the interpreter lock. Inner loops run over the
-neurons of a layer, contiguous in memory, so that they vectorise. What they do in a time step stands here too: compiled
-code is kept on disk, and a change in another file would not be noticed.
+postsynaptic neurons, contiguous in memory and `padded`, in vectors (`lanes`); what is padding has no weights and never
+fires. What is done in a time step stands here too: compiled code is kept on disk, and a change in another file would
+not be noticed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import surrogate
-from .compiled import AHEAD, compiled, inlined, low_bits, prefetch, trailing_zeros
+from .compiled import AHEAD, compiled, inlined, prefetch, trailing_zeros
+from .lanes import LANES, flags, floor, put, spread, take, where
 
 SQUASHED = 32767  # largest number of the compact store
 FAST_SIGMOID, EXPONENTIAL, ARCTAN = range(len(surrogate.NAMES))
@@ -37,10 +39,9 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, own, slope
     n_steps, n = starts.shape[1] - 1, rows.shape[1]
     zero, one = rows.dtype.type(0), rows.dtype.type(1)
     kept = one - subtract
-    potential, drive, later = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
-    fired, at_once = np.zeros(-(-n // 64) * 64, np.uint8), np.zeros(0, rows.dtype)
-    eights = fired.view(np.uint64)
+    potential, drive, later = np.zeros_like(decay), np.zeros_like(decay), np.zeros_like(decay)
     emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
+    at_once = late[:0]
     for b in range(lo, hi):
         potential[:], drive[:], later[:] = zero, zero, zero
         potentials, ends[b - lo, 0] = stored[b], count
@@ -50,25 +51,27 @@ def lif_forward(units, starts, rows, late, decay, synaptic, subtract, own, slope
                 ends[b - lo, t + 1 :] = count
                 rest[b] = t + subside(potential, decay, slope, potentials[t:])
                 break
-            for m in range(n):
-                drive[m] = synaptic * drive[m] + later[m]
+            if t + AHEAD < len(potentials):
+                prefetch(potentials, t + AHEAD)
+            if count + n > len(emitted):
+                emitted = np.concatenate((emitted, np.empty_like(emitted)))
+            for m in range(0, n, LANES):
+                put(drive, m, synaptic * take(drive, m) + take(later, m))
             if len(late):
                 later[:] = zero
             gather(units, starts[b, t], starts[b, t + 1], rows, late, drive, later)
             if t > 0 and own.size:
                 gather(emitted, ends[b - lo, t - 1], ends[b - lo, t], own, at_once, drive, later)
-            for m in range(n):
-                potential[m] = decay[m] * potential[m] + drive[m]
-            if len(potentials) == n_steps:
-                if t + AHEAD < n_steps:
-                    prefetch(potentials, t + AHEAD)
-                keep(potential, slope, potentials, t)
-            if count + n > len(emitted):
-                emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            count = emit(potential, fired, eights, emitted, count)
-            for m in range(n):
-                jump = kept * potential[m] + subtract
-                potential[m] -= jump if potential[m] >= one else zero
+            for word in range(0, n, 64):
+                firing = np.uint64(0)
+                for m in range(word, min(word + 64, n), LANES):
+                    reached = take(decay, m) * take(potential, m) + take(drive, m)
+                    fires = reached >= one
+                    if len(potentials) == n_steps:
+                        keep(reached - one, slope, potentials, t, m)
+                    put(potential, m, reached - where(fires, kept * reached + subtract, zero))
+                    firing |= flags(fires) << np.uint64(m - word)
+                count = emit(firing, word, emitted, count)
             ends[b - lo, t + 1] = count
     return emitted[:count], ends
 
@@ -95,12 +98,12 @@ def lif_backward(
     n_steps, n = starts.shape[1] - 1, stored.shape[2]
     zero, one = grad.dtype.type(0), grad.dtype.type(1)
     kept = one - subtract
-    distance, steepness = np.empty_like(decay), np.empty_like(decay)
-    adjoint, now, after, back = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
+    distance, steepness, back = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
+    adjoint, now, after = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
     nothing = grad_own[:0]
     summed = len(weighting) > 0
     for b in range(lo, hi):
-        adjoint[:], after[:] = zero, zero
+        adjoint[:], now[:] = zero, zero
         potentials, upstreams, room = stored[b], grad[b], current[(b - lo) % len(current)]
         for t in range(n_steps - 1, -1, -1):
             if t >= AHEAD:
@@ -109,30 +112,28 @@ def lif_backward(
                 prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
             if t < rest[b] or t == n_steps - 1:
-                load(potentials, min(t, rest[b]), slope, distance)
-                steepen(distance, kind, slope, steepness)
-            up, weight = (0, weighting[t]) if summed else (t, one)
-            # Each loop writes one array: with more, the compiler gives up proving that they do not overlap
-            for m in range(len(grad_decay)):
-                potential = distance[m] + one
-                jump = kept * potential + subtract
-                grad_decay[m] += adjoint[m] * (potential - jump if distance[m] >= zero else potential)
-            for m in range(n):
-                jump = kept * (distance[m] + one) + subtract
-                remains = one - (kept if distance[m] >= zero else zero) - through * jump * steepness[m]
-                adjoint[m] = weight * upstreams[up, m] * steepness[m] + decay[m] * remains * adjoint[m]
+                steepen(potentials, min(t, rest[b]), kind, slope, distance, steepness)
             if own.size:
-                scatter(emitted, ends[b, t], ends[b, t + 1], after, after, grad_own, nothing)
-                send_back(after, own, back)
-                for m in range(n):
-                    adjoint[m] += back[m] * steepness[m]
-            for m in range(n):
-                now[m] = adjoint[m] + synaptic * after[m]
+                scatter(emitted, ends[b, t], ends[b, t + 1], now, now, grad_own, nothing)
+                send_back(now, own, back)
+            up, weight = (0, weighting[t]) if summed else (t, one)
+            for m in range(0, n, LANES):
+                far, steep, past, soon = take(distance, m), take(steepness, m), take(adjoint, m), take(now, m)
+                fired, potential = far >= zero, far + one
+                jump = kept * potential + subtract
+                if len(grad_decay):
+                    left = where(fired, potential - jump, potential)
+                    put(grad_decay, m, take(grad_decay, m) + past * left)
+                remains = one - where(fired, kept, zero) - through * jump * steep
+                here = weight * take(upstreams, (up, m)) * steep + take(decay, m) * remains * past
+                if own.size:
+                    here = here + take(back, m) * steep
+                put(adjoint, m, here)
+                put(now, m, here + synaptic * soon)
+                put(room, (t, m), here + synaptic * soon)
+                if len(grad_later):
+                    put(after, m, soon)
             scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
-            for m in range(n):
-                after[m] = now[m]
-            for m in range(n):  # not summed there: taking a row counts references
-                room[t, m] = now[m]
 
 
 @compiled
@@ -143,11 +144,8 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, rest, stored,
         psp, refractory: kernels, one value a step from the spike on, in thresholds.
     """
     n_steps, n, taps = starts.shape[1] - 1, rows.shape[1], len(refractory)
-    zero = rows.dtype.type(0)
-    potential = np.empty(n, rows.dtype)
+    zero, one = rows.dtype.type(0), rows.dtype.type(1)
     current, ahead = np.empty((n_steps + 1, n), rows.dtype), np.empty((n_steps + taps, n), rows.dtype)
-    fired = np.zeros(-(-n // 64) * 64, np.uint8)
-    eights = fired.view(np.uint64)
     emitted, ends, count = np.empty(64 * max(n, 8), np.uint16), np.empty((hi - lo, n_steps + 1), np.int64), 0
     for b in range(lo, hi):
         current[:], ahead[:] = zero, zero
@@ -156,25 +154,27 @@ def srm_forward(units, starts, rows, late, psp, refractory, slope, rest, stored,
         for t in range(n_steps):
             if t > last + len(psp) and ends[b - lo, max(t - taps, 0)] == count:  # neither input nor reset lasts
                 ends[b - lo, t + 1 :] = count
-                if len(potentials) == n_steps:
-                    potential[:] = zero
-                    keep(potential, slope, potentials, t)
+                for m in range(0, n if len(potentials) == n_steps else 0, LANES):
+                    keep(spread(-one), slope, potentials, t, m)
                 rest[b] = t
                 break
-            gather(units, starts[b, t], starts[b, t + 1], rows, late, current[t], current[t + 1])
-            potential[:] = zero
-            for j in range(min(len(psp), t + 1)):
-                for m in range(n):
-                    potential[m] += psp[j] * current[t - j, m]
-            for m in range(n):
-                potential[m] += ahead[t, m]
-            if len(potentials) == n_steps:
-                if t + AHEAD < n_steps:
-                    prefetch(potentials, t + AHEAD)
-                keep(potential, slope, potentials, t)
+            if t + AHEAD < len(potentials):
+                prefetch(potentials, t + AHEAD)
             if count + n > len(emitted):
                 emitted = np.concatenate((emitted, np.empty_like(emitted)))
-            first, count = count, emit(potential, fired, eights, emitted, count)
+            gather(units, starts[b, t], starts[b, t + 1], rows, late, current[t], current[t + 1])
+            first = count
+            for word in range(0, n, 64):
+                firing = np.uint64(0)
+                for m in range(word, min(word + 64, n), LANES):
+                    reached = spread(zero)
+                    for j in range(min(len(psp), t + 1)):
+                        reached = reached + psp[j] * take(current, (t - j, m))
+                    reached = reached + take(ahead, (t, m))
+                    if len(potentials) == n_steps:
+                        keep(reached - one, slope, potentials, t, m)
+                    firing |= flags(reached >= one) << np.uint64(m - word)
+                count = emit(firing, word, emitted, count)
             for m in emitted[first:count]:
                 for j in range(taps):
                     ahead[t + j, m] += refractory[j]
@@ -205,18 +205,17 @@ def srm_backward(
                 prefetch(upstreams, 0 if summed else t - AHEAD)
                 prefetch(room, t - AHEAD)
             if t < rest[b] or t == n_steps - 1:
-                load(potentials, min(t, rest[b]), slope, distance)
-                steepen(distance, kind, slope, steepness)
-            upstream, here, now = upstreams[0 if summed else t], adjoint[t], room[t]
-            weight = weighting[t] if summed else one
-            for m in range(n):
-                here[m] = scale * (weight * upstream[m]) * steepness[m]
-            now[:] = zero
-            for j in range(min(len(psp), n_steps - t)):
-                for m in range(n):
-                    now[m] += psp[j] * adjoint[t + j, m]
+                steepen(potentials, min(t, rest[b]), kind, slope, distance, steepness)
+            up, weight = (0, weighting[t]) if summed else (t, one)
+            for m in range(0, n, LANES):
+                here = scale * (weight * take(upstreams, (up, m))) * take(steepness, m)
+                put(adjoint, (t, m), here)
+                now = spread(zero)
+                for j in range(min(len(psp), n_steps - t)):
+                    now = now + psp[j] * take(adjoint, (t + j, m))
+                put(room, (t, m), now)
             after = room[t + 1] if t + 1 < n_steps else silence
-            scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
+            scatter(units, starts[b, t], starts[b, t + 1], room[t], after, grad_now, grad_later)
 
 
 @compiled
@@ -248,11 +247,11 @@ def subside(potential, decay, slope, stored):
         if t + AHEAD < len(stored):
             prefetch(stored, t + AHEAD)
         resting = True
-        for m in range(len(potential)):
-            potential[m] *= decay[m]
+        for m in range(0, len(potential), LANES):
+            put(potential, m, take(decay, m) * take(potential, m))
+            keep(take(potential, m) - one, slope, stored, t, m)
         for m in range(len(potential)):
             resting &= potential[m] - one == -one
-        keep(potential, slope, stored, t)
         if resting:
             return t
     return len(stored)
@@ -269,25 +268,24 @@ def gather(units, first, last, rows, late, drive, later):
         a, b, c, d = units[i], units[i + 1], units[i + 2], units[i + 3]
         if len(late):
             e, f, g, h = late[a], late[b], late[c], late[d]
-            for m in range(len(later)):
-                later[m] = later[m] + e * rows[a, m] + f * rows[b, m] + g * rows[c, m] + h * rows[d, m]
-            e, f, g, h = one - e, one - f, one - g, one - h
-            for m in range(len(drive)):
-                drive[m] = drive[m] + e * rows[a, m] + f * rows[b, m] + g * rows[c, m] + h * rows[d, m]
+            for m in range(0, len(drive), LANES):
+                w, x, y, z = take(rows, (a, m)), take(rows, (b, m)), take(rows, (c, m)), take(rows, (d, m))
+                put(later, m, take(later, m) + e * w + f * x + g * y + h * z)
+                put(drive, m, take(drive, m) + (one - e) * w + (one - f) * x + (one - g) * y + (one - h) * z)
         else:
-            for m in range(len(drive)):
-                drive[m] = drive[m] + rows[a, m] + rows[b, m] + rows[c, m] + rows[d, m]
+            for m in range(0, len(drive), LANES):
+                w, x, y, z = take(rows, (a, m)), take(rows, (b, m)), take(rows, (c, m)), take(rows, (d, m))
+                put(drive, m, take(drive, m) + w + x + y + z)
     for i in range(fours, last):
         unit = units[i]
         if len(late):
             share, rest = late[unit], one - late[unit]
-            for m in range(len(drive)):
-                drive[m] += rest * rows[unit, m]
-            for m in range(len(drive)):
-                later[m] += share * rows[unit, m]
+            for m in range(0, len(drive), LANES):
+                put(drive, m, take(drive, m) + rest * take(rows, (unit, m)))
+                put(later, m, take(later, m) + share * take(rows, (unit, m)))
         else:
-            for m in range(len(drive)):
-                drive[m] += rows[unit, m]
+            for m in range(0, len(drive), LANES):
+                put(drive, m, take(drive, m) + take(rows, (unit, m)))
 
 
 @inlined
@@ -300,11 +298,11 @@ def scatter(units, first, last, now, after, grad_now, grad_later):
     """
     for i in range(first, last):
         unit = units[i]
-        for m in range(len(now)):
-            grad_now[unit, m] += now[m]
+        for m in range(0, len(now), LANES):
+            put(grad_now, (unit, m), take(grad_now, (unit, m)) + take(now, m))
         if len(grad_later):
-            for m in range(len(now)):
-                grad_later[unit, m] += after[m]
+            for m in range(0, len(now), LANES):
+                put(grad_later, (unit, m), take(grad_later, (unit, m)) + take(after, m))
 
 
 @inlined
@@ -313,84 +311,62 @@ def send_back(grad, weights, back):
 
     Four rows a loop, as in `gather`; grad, back: (neurons,).
     """
-    fours = len(grad) // 4 * 4
-    back[:] = grad.dtype.type(0)
-    for j in range(0, fours, 4):
+    for m in range(0, len(back), LANES):
+        put(back, m, 0)
+    for j in range(0, len(grad), 4):
         e, f, g, h = grad[j], grad[j + 1], grad[j + 2], grad[j + 3]
-        for m in range(len(back)):
-            back[m] = (
-                back[m] + e * weights[j, m] + f * weights[j + 1, m] + g * weights[j + 2, m] + h * weights[j + 3, m]
-            )
-    for j in range(fours, len(grad)):
-        for m in range(len(back)):
-            back[m] += grad[j] * weights[j, m]
+        for m in range(0, len(back), LANES):
+            w, x, y, z = (
+                take(weights, (j, m)), take(weights, (j + 1, m)), take(weights, (j + 2, m)), take(weights, (j + 3, m)),
+            )  # fmt: skip
+            put(back, m, take(back, m) + e * w + f * x + g * y + h * z)
 
 
 @inlined
-def emit(potential, fired, eights, emitted, count):
-    """Append the neurons at threshold; returns the new count.
+def emit(firing, first, emitted, count):
+    """Append the neurons that fire, of 64 from `first` on; returns the new count.
 
-    Which of 64 fire is gathered in one number, without a branch, and then only they are visited: which they are cannot
-    be foreseen, and a branch gone wrong costs as much as a hundred sums.
+    Only they are visited: which they are cannot be foreseen, and a branch gone wrong costs as much as a hundred sums.
 
     Args:
-        fired: uint8, a multiple of 64, zero behind the last neuron; receives 1 where a neuron fires.
-        eights: the same memory, eight neurons a number.
-        emitted: with room for len(potential) more.
+        firing: uint64, a bit for each of the 64.
+        emitted: with room for them.
     """
-    one = potential.dtype.type(1)
-    for m in range(len(potential)):
-        fired[m] = potential[m] >= one
-    for first in range(0, len(eights), 8):
-        firing = np.uint64(0)
-        for i in range(8):
-            firing |= low_bits(eights[first + i]) << np.uint64(8 * i)
-        while firing:
-            emitted[count] = 8 * first + trailing_zeros(firing)
-            count += 1
-            firing &= firing - np.uint64(1)
+    while firing:
+        emitted[count] = first + trailing_zeros(firing)
+        count += 1
+        firing &= firing - np.uint64(1)
     return count
 
 
 @inlined
-def keep(potential, slope, kept, t):
-    """Keep a potential as its distance to threshold: as it is, or as int16 of k x / (1 + k |x|), x < 0 staying < 0."""
-    one = potential.dtype.type(1)
-    for m in range(len(potential)):
-        distance = potential[m] - one
-        if kept.itemsize == 2:
-            kept[t, m] = np.int16(np.floor(SQUASHED * slope * distance / (one + slope * abs(distance))))
-        else:
-            kept[t, m] = distance
+def keep(distance, slope, kept, t, m):
+    """Keep the distance of neurons m on to threshold: as it is, or as int16 of k x / (1 + k |x|), x < 0 staying < 0."""
+    if kept.itemsize == 2:
+        put(kept, (t, m), floor(SQUASHED * slope * distance / (1 + slope * abs(distance))))
+    else:
+        put(kept, (t, m), distance)
 
 
 @inlined
-def load(kept, t, slope, distance):
-    """The inverse of `keep`."""
+def steepen(kept, t, kind, slope, distance, steepness):
+    """Distances to threshold of all neurons, see `keep`, and the surrogate derivative there, see `lib.surrogate`."""
     one = distance.dtype.type(1)
-    for m in range(len(distance)):
+    for m in range(0, len(distance), LANES):
+        far = one * take(kept, (t, m))
         if kept.itemsize == 2:
-            squashed = kept[t, m] / distance.dtype.type(SQUASHED + 1)
-            distance[m] = squashed / (slope * (one - abs(squashed)))
-        else:
-            distance[m] = kept[t, m]
-
-
-@inlined
-def steepen(distance, kind, slope, steepness):
-    """The surrogate derivative, see `lib.surrogate`."""
-    one = distance.dtype.type(1)
-    if kind == FAST_SIGMOID:
-        for m in range(len(distance)):
-            steep = one + slope * abs(distance[m])
-            steepness[m] = one / (steep * steep)
-    elif kind == EXPONENTIAL:
+            squashed = far / (SQUASHED + 1)
+            far = squashed / (slope * (1 - abs(squashed)))
+        put(distance, m, far)
+        if kind == FAST_SIGMOID:
+            steep = 1 + slope * abs(far)
+            put(steepness, m, 1 / (steep * steep))
+        elif kind == ARCTAN:
+            scaled = slope * far
+            put(steepness, m, 1 / (1 + scaled * scaled))
+    if kind == EXPONENTIAL:
         for m in range(len(distance)):
             steepness[m] = np.exp(-slope * abs(distance[m]))
-    else:
-        for m in range(len(distance)):
-            scaled = slope * distance[m]
-            steepness[m] = one / (one + scaled * scaled)
 
 
 @compiled

@@ -23,8 +23,8 @@ import torch
 from .. import surrogate
 from ..neurons import LIF, SRM
 from . import delays as axons
-from . import scans
-from .lanes import padded
+from . import product, scans
+from .lanes import aligned, padded
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
@@ -151,7 +151,7 @@ class _Layer(torch.autograd.Function):
             if neuron.delays == "linear":
                 late = _array(delays) - whole.astype(rows.dtype)
         batch, n, width = len(lists.starts), len(weight), rows.shape[1]
-        stored = np.empty((batch, n_steps if recorded else 0, width), np.int16 if neuron.compact else rows.dtype)
+        stored = aligned((batch, n_steps if recorded else 0, width), np.int16 if neuron.compact else rows.dtype)
         own = np.empty((0, width), rows.dtype) if recurrent is None else padded(padded(_array(recurrent).T).T)
         (scan, constants), ctx.scan = _scans(neuron, decay, own, rows.dtype.type, np.empty(batch, np.int64))
         pieces = _over_chunks(
@@ -177,12 +177,14 @@ class _Layer(torch.autograd.Function):
         rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
         grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
 
+        send_back = _backwards(weight, delays, ctx.late) if len(grad_spikes) else None
+
         def work(lo, hi):
-            sums = [np.zeros((length, width), upstream.dtype) for length in rows]
+            sums = [aligned((length, width), upstream.dtype, np.zeros) for length in rows]
             if ctx.own:
                 sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
             few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
-            current = np.empty((room, n_steps, width), upstream.dtype)
+            current = aligned((room, n_steps, width), upstream.dtype)
             for first in range(lo, hi, few):
                 last = min(first + few, hi)
                 here = current[: last - first]
@@ -191,7 +193,7 @@ class _Layer(torch.autograd.Function):
                     *constants, *ctx.own, *sums, here, first, last,
                 )  # fmt: skip
                 if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
-                    _send_back(here[..., :n], weight, delays, ctx.late, grad_spikes[first:last])
+                    send_back(here, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
@@ -292,17 +294,23 @@ def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
     return SpikeList(moved, arrivals, lists.n_units)
 
 
-def _send_back(
-    current: np.ndarray, weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray, grad: torch.Tensor
-) -> None:
-    """Through weights and delays to the presynaptic spikes: `grad` (samples, time, presynaptic) receives it."""
-    current = torch.from_numpy(current).contiguous()
+def _backwards(
+    weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray
+) -> Callable[[np.ndarray, torch.Tensor], None]:
+    """Takes the gradient of a current (samples, n_steps, postsynaptic, padded) through weights and delays back to the
+    spikes that drove it, (samples, steps, presynaptic), which the second argument receives."""
     if delays is None:
-        torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
-        return
-    arrived = (current.flatten(0, 1) @ weight).view(len(current), -1, len(delays))
+
+        def send(current, grad):
+            current = torch.from_numpy(current[..., : len(weight)]).contiguous()
+            torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
+
+        return send
     whole = np.floor(_array(delays)).astype(np.int64)
-    axons.shift_back(arrived.numpy(), whole, late if len(late) else np.zeros(len(whole), late.dtype), grad.numpy())
+    order = np.argsort(whole, kind="stable")
+    panels = product.panels_of(padded(_array(weight).T).T, order)
+    late = late if len(late) else np.zeros(len(whole), panels.dtype)
+    return lambda current, grad: product.send_back(current, panels, order, whole, late, grad.numpy())
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:

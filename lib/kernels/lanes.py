@@ -9,7 +9,9 @@ In plain Python (NUMBA_DISABLE_JIT=1) they are numpy arrays.
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
@@ -18,15 +20,26 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
+from .compiled import LINE
+
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 
+def aligned(shape: tuple[int, ...], number: type, make: Callable = np.empty) -> np.ndarray:
+    """An array, by `make` (numpy.empty or zeros), that begins where a line of the cache begins: no vector of it lies
+    in two lines, which would take twice the time."""
+    size = math.prod(shape) * np.dtype(number).itemsize
+    memory = make(size + LINE, np.uint8)
+    first = -memory.ctypes.data % LINE
+    return memory[first : first + size].view(number).reshape(shape)
+
+
 def padded(array: np.ndarray) -> np.ndarray:
-    """Zeros behind the last neuron of each row, up to whole vectors; the result is contiguous by rows."""
+    """Zeros behind the last neuron of each row, up to whole vectors; contiguous by rows, and `aligned` if it is new."""
     n = array.shape[-1]
-    if n % LANES == 0:
-        return np.ascontiguousarray(array)
-    wide = np.zeros((*array.shape[:-1], n + -n % LANES), array.dtype)
+    if n % LANES == 0 and array.flags.c_contiguous:
+        return array
+    wide = aligned((*array.shape[:-1], n + -n % LANES), array.dtype, np.zeros)
     wide[..., :n] = array
     return wide
 

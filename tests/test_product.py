@@ -1,0 +1,69 @@
+"""Gradients of spikes through weights and delays equal the plain product, and their bits are laid down."""
+
+import numpy as np
+import pytest
+
+from lib.kernels.lanes import padded
+from lib.kernels.product import HEIGHT, WIDTH, panels_of, send_back
+
+N = [1, WIDTH - 1, WIDTH, 3 * WIDTH + 5]
+
+
+def gradient(current, weight, delays, steps, late=None):
+    """As the CPU kernels ask for it."""
+    whole = np.floor(delays).astype(np.int64)
+    order = np.argsort(whole, kind="stable")
+    late = (delays - whole).astype(weight.dtype) if late is None else late
+    grad = np.full((len(current), steps, weight.shape[1]), np.nan, weight.dtype)
+    send_back(padded(current), panels_of(padded(weight.T).T, order), order, whole, late, grad)
+    return grad
+
+
+def problem(n_steps, n_from, n_to, longest, number=np.float64):
+    """Gradient of a current, weights, delays: some 0, some the longest."""
+    rng = np.random.default_rng(0)
+    delays = longest * rng.random(n_from)
+    delays[:: n_from // 2 + 1], delays[-1] = 0, longest
+    current, weight = rng.standard_normal((3, n_steps, n_to)), rng.standard_normal((n_to, n_from))
+    return current.astype(number), weight.astype(number), delays
+
+
+@pytest.mark.parametrize("n_from", N)
+@pytest.mark.parametrize("n_to", [1, 19])
+@pytest.mark.parametrize(("steps", "longest", "cut"), [(1, 0, 0), (4, 9.5, 0), (30, 7, 0), (30, 7.25, 5), (3, 6, 8)])
+def test_send_back_is_the_product_moved_by_the_delays(n_from, n_to, steps, longest, cut):
+    """From 1 step on, fewer rows than a tile, also where simulation ends before all has arrived."""
+    n_steps = steps + int(np.ceil(longest)) - cut
+    current, weight, delays = problem(n_steps, n_from, n_to, longest)
+    arrived = np.concatenate([current @ weight, np.zeros((3, steps + 20, n_from))], 1)
+    whole, n = np.floor(delays).astype(int), np.arange(n_from)
+    t = np.arange(steps)[:, None] + whole
+    late = delays - whole
+    expected = (1 - late) * arrived[:, t, n] + late * arrived[:, t + 1, n]
+    np.testing.assert_allclose(gradient(current, weight, delays, steps), expected, rtol=0, atol=1e-12)
+
+
+def test_sums_are_fused_and_in_order():
+    """float32, no delay: each sum is that of exact products, rounded once a product, first neuron first."""
+    current, weight, delays = problem(4 * HEIGHT + 1, 2 * WIDTH, 128, 0, np.float32)
+    total = np.zeros((*current.shape[:2], weight.shape[1]), np.float32)
+    for k in range(len(weight)):
+        total = (current[:, :, k, None].astype(np.float64) * weight[k] + total).astype(np.float32)
+    np.testing.assert_array_equal(gradient(current, weight, delays, current.shape[1]), total)
+
+
+def test_a_sample_has_the_same_bits_alone():
+    """And in any number of steps: nothing depends on the tiles that a row falls into."""
+    current, weight, delays = problem(40, 50, 30, 6.5, np.float32)
+    together = gradient(current, weight, delays, 33)
+    np.testing.assert_array_equal(gradient(current[1:2], weight, delays, 33)[0], together[1])
+    np.testing.assert_array_equal(gradient(current, weight, delays, 21), together[:, :21])
+
+
+def test_without_shares_whole_steps_are_moved():
+    """Where delays are rounded down, what arrives is brought back as it is."""
+    current, weight, delays = problem(12, 5, 3, 4.0)
+    whole = np.floor(delays)
+    np.testing.assert_array_equal(
+        gradient(current, weight, delays, 8, np.zeros(5)), gradient(current, weight, whole, 8)
+    )

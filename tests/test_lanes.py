@@ -3,9 +3,10 @@
 import numba
 import numpy as np
 import pytest
+import torch
 from numba.core.errors import TypingError
 
-from lib.kernels.lanes import LANES, flags, floor, padded, put, spread, take, where
+from lib.kernels.lanes import LANES, aligned, flags, floor, padded, put, spread, take, where
 
 TYPES = pytest.mark.parametrize("number", [np.float32, np.float64])
 
@@ -70,6 +71,16 @@ def test_arrays_that_are_not_contiguous_by_rows_are_refused(function):
     """Of a transposed array a vector would be of wrong numbers: that does not compile."""
     with pytest.raises(TypingError, match="contiguous by rows"):
         numba.njit(function)(np.zeros((LANES, LANES)).T)
+
+
+@TYPES
+def test_aligned_arrays_begin_with_a_line_of_the_cache(number):
+    """64 bytes on the processors of today, whatever was allocated before."""
+    for size in range(1, 40):
+        for make in (torch.empty, torch.zeros):
+            array = aligned((size, LANES), number, make)
+            assert array.ctypes.data % 64 == 0
+            assert array.shape == (size, LANES) and array.dtype == number and array.flags.c_contiguous
 
 
 @pytest.mark.parametrize("n", [1, LANES - 1, LANES, LANES + 1])

@@ -180,7 +180,7 @@ class _Layer(torch.autograd.Function):
         send_back = _backwards(weight, delays, ctx.late) if len(grad_spikes) else None
 
         def work(lo, hi):
-            sums = [aligned((length, width), upstream.dtype, np.zeros) for length in rows]
+            sums = [aligned((length, width), upstream.dtype, torch.zeros) for length in rows]
             if ctx.own:
                 sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
             few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)

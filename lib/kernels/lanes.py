@@ -9,29 +9,25 @@ In plain Python (NUMBA_DISABLE_JIT=1) they are numpy arrays.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
-from .compiled import LINE
-
+OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 
-def aligned(shape: tuple[int, ...], number: type, make: Callable = np.empty) -> np.ndarray:
-    """An array, by `make` (numpy.empty or zeros), that begins where a line of the cache begins: no vector of it lies
-    in two lines, which would take twice the time."""
-    size = math.prod(shape) * np.dtype(number).itemsize
-    memory = make(size + LINE, np.uint8)
-    first = -memory.ctypes.data % LINE
-    return memory[first : first + size].view(number).reshape(shape)
+def aligned(shape: tuple[int, ...], number: type, make: Callable = torch.empty) -> np.ndarray:
+    """An array, by torch.empty or zeros: these begin where a line of the cache begins, as numpy's do not, so that no
+    vector lies in two lines, which would take twice the time."""
+    return make(shape, dtype=OF_TORCH[np.dtype(number)]).numpy()
 
 
 def padded(array: np.ndarray) -> np.ndarray:
@@ -39,7 +35,7 @@ def padded(array: np.ndarray) -> np.ndarray:
     n = array.shape[-1]
     if n % LANES == 0 and array.flags.c_contiguous:
         return array
-    wide = aligned((*array.shape[:-1], n + -n % LANES), array.dtype, np.zeros)
+    wide = aligned((*array.shape[:-1], n + -n % LANES), array.dtype, torch.zeros)
     wide[..., :n] = array
     return wide
 

@@ -9,6 +9,7 @@ the same bits on every machine, and those of MKL up to 128 neurons.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
@@ -22,7 +23,7 @@ WIDTH, HEIGHT = 16, 6  # of a tile of the product: its sums fill 12 of the 16 re
 def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Weights (postsynaptic, presynaptic) in panels of WIDTH presynaptic neurons: (panels, postsynaptic, WIDTH)."""
     depth, n = len(weight), len(order)
-    panels = aligned((-(-n // WIDTH), depth, WIDTH), weight.dtype, np.zeros)
+    panels = aligned((-(-n // WIDTH), depth, WIDTH), weight.dtype, torch.zeros)
     for first in range(0, n, WIDTH):
         units = order[first : first + WIDTH]
         panels[first // WIDTH, :, : len(units)] = weight[:, units]

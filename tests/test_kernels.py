@@ -104,6 +104,20 @@ def test_layers_equal_the_specification(neuron, shape, rate, longest):
         assert_equal_up_to(one, other, 1e-10)
 
 
+@pytest.mark.parametrize("neuron", NEURONS, ids=name)
+@pytest.mark.parametrize("hidden", [63, 64, 65, 130])
+def test_wide_layers_equal_the_specification(neuron, hidden):
+    """As above where neurons fill more than one word of 64, and presynaptic ones several panels."""
+    first, second = parameters(5, hidden, 6.5), parameters(hidden, 70, 6.5, seed=3)
+    spikes = spikes_of((2, 25, 5), 0.3)
+    fast, slow = (two_layers(kernel, spikes, neuron, first, second) for kernel in (cpu, naive))
+    assert all(spikes[..., min(64, spikes.shape[2] - 6) :].any() for spikes in fast[0])
+    for one, other in zip(fast[0], slow[0], strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(fast[1], slow[1], strict=True):
+        assert_equal_up_to(one, other, 1e-10)
+
+
 @pytest.mark.parametrize("neuron", LIFS, ids=name)
 @pytest.mark.parametrize("shape", [*SHAPES, (33, 60, 129)], ids=str)
 def test_recurrent_layers_equal_the_specification(shape, neuron):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.kernels.lanes import padded
-from lib.kernels.product import HEIGHT, WIDTH, panels_of, send_back
+from lib.kernels.product import HEIGHT, WIDTH, bring_back, panels_of
 
 N = [1, WIDTH - 1, WIDTH, 3 * WIDTH + 5]
 
@@ -15,7 +15,7 @@ def gradient(current, weight, delays, steps, late=None):
     order = np.argsort(whole, kind="stable")
     late = (delays - whole).astype(weight.dtype) if late is None else late
     grad = np.full((len(current), steps, weight.shape[1]), np.nan, weight.dtype)
-    send_back(padded(current), panels_of(padded(weight.T).T, order), order, whole, late, grad)
+    bring_back(padded(current), panels_of(padded(weight.T).T, order), order, whole, late, grad)
     return grad
 
 
@@ -31,7 +31,7 @@ def problem(n_steps, n_from, n_to, longest, number=np.float64):
 @pytest.mark.parametrize("n_from", N)
 @pytest.mark.parametrize("n_to", [1, 19])
 @pytest.mark.parametrize(("steps", "longest", "cut"), [(1, 0, 0), (4, 9.5, 0), (30, 7, 0), (30, 7.25, 5), (3, 6, 8)])
-def test_send_back_is_the_product_moved_by_the_delays(n_from, n_to, steps, longest, cut):
+def test_bring_back_is_the_product_moved_by_the_delays(n_from, n_to, steps, longest, cut):
     """From 1 step on, fewer rows than a tile, also where simulation ends before all has arrived."""
     n_steps = steps + int(np.ceil(longest)) - cut
     current, weight, delays = problem(n_steps, n_from, n_to, longest)
@@ -62,8 +62,8 @@ def test_a_sample_has_the_same_bits_alone():
 
 def test_without_shares_whole_steps_are_moved():
     """Where delays are rounded down, what arrives is brought back as it is."""
-    current, weight, delays = problem(12, 5, 3, 4.0)
-    whole = np.floor(delays)
-    np.testing.assert_array_equal(
-        gradient(current, weight, delays, 8, np.zeros(5)), gradient(current, weight, whole, 8)
-    )
+    current, weight, delays = problem(12, 5, 3, 4.5)
+    t = np.arange(7)[:, None] + np.floor(delays).astype(int)
+    found = gradient(current, weight, delays, 7, np.zeros(5))
+    np.testing.assert_allclose(found, (current @ weight)[:, t, np.arange(5)], rtol=0, atol=1e-12)
+    assert not np.allclose(found, gradient(current, weight, delays, 7))

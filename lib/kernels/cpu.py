@@ -176,14 +176,14 @@ class _Layer(torch.autograd.Function):
         batch, n_steps, width = ctx.stored.shape
         rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
         grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
-
-        send_back = _backwards(weight, delays, ctx.late) if len(grad_spikes) else None
+        wanted = grad_spikes.numel() > 0
+        bring_back = _bring_back(weight, delays, ctx.late, n_steps) if wanted else None
 
         def work(lo, hi):
             sums = [aligned((length, width), upstream.dtype, torch.zeros) for length in rows]
             if ctx.own:
                 sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
-            few, room = (FEW, FEW) if len(grad_spikes) else (hi - lo, 1)
+            few, room = (FEW, FEW) if wanted else (hi - lo, 1)
             current = aligned((room, n_steps, width), upstream.dtype)
             for first in range(lo, hi, few):
                 last = min(first + few, hi)
@@ -192,8 +192,8 @@ class _Layer(torch.autograd.Function):
                     arriving.units, arriving.starts, upstream, weighting, ctx.stored,
                     *constants, *ctx.own, *sums, here, first, last,
                 )  # fmt: skip
-                if len(grad_spikes):  # silent neurons have a surrogate gradient too: this product is dense
-                    send_back(here, grad_spikes[first:last])
+                if wanted:  # silent neurons have a surrogate gradient too: this product is dense
+                    bring_back(here, grad_spikes[first:last])
             return sums
 
         chunks = zip(*_over_chunks(work, batch), strict=True)
@@ -207,8 +207,14 @@ class _Layer(torch.autograd.Function):
                 now += later
         grad_decay = torch.from_numpy(more[0]) if ctx.n_decays else None
         grad_recurrent = torch.from_numpy(more[1][:n].T) if more and len(more[1]) else None
-        grad_spikes = grad_spikes if len(grad_spikes) else None
-        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
+        return (
+            grad_spikes if ctx.needs_input_grad[0] else None,
+            torch.from_numpy(now.T),
+            grad_delays,
+            grad_decay,
+            grad_recurrent,
+            *[None] * 5,
+        )
 
 
 class _Weigh(torch.autograd.Function):
@@ -294,23 +300,27 @@ def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
     return SpikeList(moved, arrivals, lists.n_units)
 
 
-def _backwards(
-    weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray
+def _bring_back(
+    weight: torch.Tensor, delays: torch.Tensor | None, late: np.ndarray, n_steps: int
 ) -> Callable[[np.ndarray, torch.Tensor], None]:
-    """Takes the gradient of a current (samples, n_steps, postsynaptic, padded) through weights and delays back to the
-    spikes that drove it, (samples, steps, presynaptic), which the second argument receives."""
+    """A function of the gradient of a current, (samples, n_steps, postsynaptic), padded, and of a tensor that receives
+    the gradient of the spikes which drive it through weights and delays, (samples, steps, presynaptic)."""
     if delays is None:
 
-        def send(current, grad):
+        def multiply(current, grad):
             current = torch.from_numpy(current[..., : len(weight)]).contiguous()
             torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
 
-        return send
-    whole = np.floor(_array(delays)).astype(np.int64)
+        return multiply
+    whole = np.minimum(np.floor(_array(delays)), n_steps).astype(np.int64)  # later ones arrive after the end as well
     order = np.argsort(whole, kind="stable")
     panels = product.panels_of(padded(_array(weight).T).T, order)
     late = late if len(late) else np.zeros(len(whole), panels.dtype)
-    return lambda current, grad: product.send_back(current, panels, order, whole, late, grad.numpy())
+
+    def multiply_and_move(current, grad):
+        product.bring_back(current, panels, order, whole, late, grad.numpy())
+
+    return multiply_and_move
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:

@@ -20,14 +20,17 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
+# Compiled scans lie on disk and do not notice a change in this file: after one, touch those that import it
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 
-def aligned(shape: tuple[int, ...], number: type, make: Callable = torch.empty) -> np.ndarray:
-    """An array, by torch.empty or zeros: these begin where a line of the cache begins, as numpy's do not, so that no
-    vector lies in two lines, which would take twice the time."""
-    return make(shape, dtype=OF_TORCH[np.dtype(number)]).numpy()
+def aligned(shape: tuple[int, ...], number: np.dtype | type, make: Callable = torch.empty) -> np.ndarray:
+    """An array of float32, float64 or int16 by torch.empty or zeros.
+
+    Unlike numpy's it begins where a line of the cache begins: a vector that lies in two lines takes twice the time.
+    """
+    return make(shape, dtype=OF_TORCH[np.dtype(number)], device="cpu").numpy()
 
 
 def padded(array: np.ndarray) -> np.ndarray:
@@ -151,6 +154,8 @@ def _pointer(context, builder, signature, args):
 def _place(array, at):
     if array.layout != "C":
         raise TypingError("vectors are read from and written to arrays that are contiguous by rows only")
+    if array.ndim != (len(at) if isinstance(at, types.BaseTuple) else 1):
+        raise TypingError("a vector's place has one index for each axis of its array")
     return types.UniTuple(types.intp, len(at)) if isinstance(at, types.BaseTuple) else types.intp
 
 

@@ -1,9 +1,9 @@
 """What spikes receive through weights and delays: a matrix product of only those steps that an axon brings back.
 
 The steps behind delays outnumber those before them by the longest delay; of these an axon needs as many as there are
-before it, from its own delay on. Axons are put in the order of their delays and computed in panels, which need few steps
-more than one axon. Each sum runs over the postsynaptic neurons in order, every product added without rounding it first:
-the same bits on every machine, and those of MKL up to 128 neurons.
+before it, from its own delay on. Axons of similar delay share a panel, which then needs few steps that not all of them
+need. Each sum runs over the postsynaptic neurons in order, and every product is added without being rounded first: in
+compiled code the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
 from .compiled import compiled, inlined
 from .lanes import LANES, aligned, put, take
 
-WIDTH, HEIGHT = 16, 6  # of a tile of the product: its sums fill 12 of the 16 registers of AVX2
+WIDTH, HEIGHT = 16, 6  # of a tile of the product: its float32 sums fill 12 of the 16 registers of AVX2
 
 
 def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def send_back(current, panels, order, whole, late, grad):
+def bring_back(current, panels, order, whole, late, grad):
     """The gradient of spikes, from that of the current which they drive through weights and delays.
 
     Args:
@@ -91,6 +92,9 @@ def row_tile(rows, t, panel, out):
 def _tile(height: int):
     @intrinsic
     def compute(_, rows, t, panel, out):
+        if any(array.layout != "C" or array.dtype != rows.dtype for array in (rows, panel, out)):
+            raise TypingError("a tile is of arrays of one type that are contiguous by rows only")
+
         def generate(context, builder, signature, args):
             number, size = context.get_value_type(rows.dtype), rows.dtype.bitwidth // 8
             vector, index = ir.VectorType(number, WIDTH), ir.IntType(32)

@@ -2,8 +2,8 @@
 
 Every function works on samples lo to hi - 1 of a batch and releases the interpreter lock. Inner loops run over the
 postsynaptic neurons, contiguous in memory and `padded`, in vectors (`lanes`); what is padding has no weights and never
-fires. What is done in a time step stands here too: compiled code is kept on disk, and a change in another file would
-not be noticed.
+fires. What is done in a time step stands here too, but for operations on vectors: compiled code is kept on disk, and a
+change in another file would not be noticed.
 """
 
 from __future__ import annotations
@@ -341,7 +341,8 @@ def emit(firing, first, emitted, count):
 
 @inlined
 def keep(distance, slope, kept, t, m):
-    """Keep the distance of neurons m on to threshold: as it is, or as int16 of k x / (1 + k |x|), x < 0 staying < 0."""
+    """Keep distances to threshold x, from neuron m on: as they are, or as int16 of k x / (1 + k |x|), x < 0 staying
+    < 0."""
     if kept.itemsize == 2:
         put(kept, (t, m), floor(SQUASHED * slope * distance / (1 + slope * abs(distance))))
     else:

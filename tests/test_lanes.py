@@ -83,6 +83,12 @@ def test_aligned_arrays_begin_with_a_line_of_the_cache(number):
             assert array.shape == (size, LANES) and array.dtype == number and array.flags.c_contiguous
 
 
+def test_a_place_names_every_axis():
+    """A single index into a matrix would read from a row, not from a neuron: that does not compile."""
+    with pytest.raises(TypingError, match="one index for each axis"):
+        numba.njit(lambda array: put(array, 0, 1.0))(np.zeros((LANES, LANES)))
+
+
 @pytest.mark.parametrize("n", [1, LANES - 1, LANES, LANES + 1])
 def test_padding_is_zeros_behind_each_row(n):
     """Up to whole vectors; whole vectors are not copied; the result is contiguous by rows."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from lib.kernels.lanes import padded
 from lib.kernels.product import HEIGHT, WIDTH, bring_back, panels_of
@@ -58,6 +59,13 @@ def test_a_sample_has_the_same_bits_alone():
     together = gradient(current, weight, delays, 33)
     np.testing.assert_array_equal(gradient(current[1:2], weight, delays, 33)[0], together[1])
     np.testing.assert_array_equal(gradient(current, weight, delays, 21), together[:, :21])
+
+
+def test_tiles_of_different_types_are_refused():
+    """Weights of another type than the current would be read as wrong numbers: that does not compile."""
+    current, weight, delays = problem(8, 5, 3, 0)
+    with pytest.raises(TypingError, match="arrays of one type"):
+        gradient(current.astype(np.float32), weight, delays, 8)
 
 
 def test_without_shares_whole_steps_are_moved():

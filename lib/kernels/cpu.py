@@ -207,14 +207,8 @@ class _Layer(torch.autograd.Function):
                 now += later
         grad_decay = torch.from_numpy(more[0]) if ctx.n_decays else None
         grad_recurrent = torch.from_numpy(more[1][:n].T) if more and len(more[1]) else None
-        return (
-            grad_spikes if ctx.needs_input_grad[0] else None,
-            torch.from_numpy(now.T),
-            grad_delays,
-            grad_decay,
-            grad_recurrent,
-            *[None] * 5,
-        )
+        grad_spikes = grad_spikes if ctx.needs_input_grad[0] else None
+        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
 
 
 class _Weigh(torch.autograd.Function):

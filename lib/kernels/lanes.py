@@ -20,8 +20,8 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
-# Compiled scans lie on disk and do not notice a change in this file: after one, touch those that import it
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
+# Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 

@@ -123,7 +123,7 @@ def announce_compilation() -> None:
         return
     on_disk = Path(scans.lif_forward.stats.cache_path).glob(f"{source.stem}.lif_forward-*.nbi")
     if not any(index.stat().st_mtime >= source.stat().st_mtime for index in on_disk):
-        print("cpu kernels: compiling, once on this machine (about 20 s)", file=sys.stderr, flush=True)
+        print("cpu kernels: compiling, once on this machine (about 10 s)", file=sys.stderr, flush=True)
 
 
 def _keep_freed_memory() -> None:

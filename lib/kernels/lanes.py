@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import intrinsic, lower_builtin, models, overload, register_model
+from numba.extending import lower_builtin, models, register_model
 
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
 # Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
@@ -106,24 +106,39 @@ def _common(args) -> types.Type:
     return next(each for each in numbers if isinstance(each, types.Float))
 
 
-def _operator(function, build, conditions: bool = False) -> None:
-    """Teach the compiler an operation on vectors, or on vectors and single numbers, which become numbers of theirs."""
+def _teach(function: Callable, typed: Callable, lower: Callable, *kinds: tuple) -> None:
+    """Teach the compiler a function.
+
+    Args:
+        typed: its signature for given types of arguments; None: it is not for these.
+        lower: writes its instructions.
+        kinds: of its arguments.
+    """
 
     @infer_global(function)
     class _Types(AbstractTemplate):
         def generic(self, args, keywords):
-            if any(isinstance(each, _Vector) for each in args):
-                number = _common(args)
-                wanted = [each if isinstance(each, _Vector) else number for each in args]
-                return _Vector(types.boolean if conditions else number)(*wanted)
+            return typed(*args)
+
+    for kind in kinds:
+        lower_builtin(function, *kind)(lower)
+
+
+def _operator(function: Callable, build: Callable, conditions: bool = False) -> None:
+    """Teach it an operation on vectors, or on vectors and single numbers, which become numbers of theirs."""
+
+    def typed(*args):
+        if any(isinstance(each, _Vector) for each in args):
+            number = _common(args)
+            wanted = [each if isinstance(each, _Vector) else number for each in args]
+            return _Vector(types.boolean if conditions else number)(*wanted)
 
     def lower(context, builder, signature, args):
         kind = ir.VectorType(context.get_value_type(_common(signature.args)), LANES)
         vectors = [_everywhere(builder, each) for each in args]
         return build(builder, *(each if each.type == kind else builder.sitofp(each, kind) for each in vectors))
 
-    for sides in ((_Vector,), (_Vector, _Vector), (_Vector, types.Float), (types.Float, _Vector)):
-        lower_builtin(function, *sides)(lower)
+    _teach(function, typed, lower, (_Vector,), (_Vector, _Vector), (_Vector, types.Float), (types.Float, _Vector))
 
 
 def _named(name: str):
@@ -152,6 +167,11 @@ def _pointer(context, builder, signature, args):
 
 
 def _place(array, at):
+    """The type of a place in an array.
+
+    Raises:
+        TypingError: there are no vectors in such an array, or a place in it has other axes.
+    """
     if array.layout != "C":
         raise TypingError("vectors are read from and written to arrays that are contiguous by rows only")
     if array.ndim != (len(at) if isinstance(at, types.BaseTuple) else 1):
@@ -159,72 +179,49 @@ def _place(array, at):
     return types.UniTuple(types.intp, len(at)) if isinstance(at, types.BaseTuple) else types.intp
 
 
-@intrinsic
-def _take(_, array, at):
-    def generate(context, builder, signature, args):
-        load = builder.load(_pointer(context, builder, signature, args))
-        load.align = array.dtype.bitwidth // 8
-        return load
-
-    return _Vector(array.dtype)(array, _place(array, at)), generate
+def _type_take(array, at):
+    return _Vector(array.dtype)(array, _place(array, at))
 
 
-@intrinsic
-def _put(_, array, at, values):
-    def generate(context, builder, signature, args):
-        pointer, vector = _pointer(context, builder, signature, args), _everywhere(builder, args[2])
-        if isinstance(array.dtype, types.Integer):
-            vector = builder.fptosi(vector, pointer.type.pointee)
-        store = builder.store(vector, pointer)
-        store.align = array.dtype.bitwidth // 8
-        return context.get_dummy_value()
-
-    return types.void(array, _place(array, at), values if isinstance(values, _Vector) else array.dtype), generate
+def _lower_take(context, builder, signature, args):
+    load = builder.load(_pointer(context, builder, signature, args))
+    load.align = signature.args[0].dtype.bitwidth // 8
+    return load
 
 
-@intrinsic
-def _where(_, condition, values, others):
-    def generate(context, builder, signature, args):
-        return builder.select(args[0], *(_everywhere(builder, each) for each in args[1:]))
+def _type_put(array, at, values):
+    return types.void(array, _place(array, at), values if isinstance(values, _Vector) else array.dtype)
 
+
+def _lower_put(context, builder, signature, args):
+    pointer, vector = _pointer(context, builder, signature, args), _everywhere(builder, args[2])
+    number = signature.args[0].dtype
+    if isinstance(number, types.Integer):
+        vector = builder.fptosi(vector, pointer.type.pointee)
+    builder.store(vector, pointer).align = number.bitwidth // 8
+    return context.get_dummy_value()
+
+
+def _type_where(condition, values, others):
     number = _common((values, others))
     wanted = [each if isinstance(each, _Vector) else number for each in (values, others)]
-    return _Vector(number)(condition, *wanted), generate
+    return _Vector(number)(condition, *wanted)
 
 
-@intrinsic
-def _spread(_, number):
-    return _Vector(number)(number), lambda context, builder, signature, args: _everywhere(builder, args[0])
+def _lower_where(context, builder, signature, args):
+    return builder.select(args[0], *(_everywhere(builder, each) for each in args[1:]))
 
 
-@intrinsic
-def _flags(_, condition):
-    def generate(context, builder, signature, args):
-        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
-
-    return types.uint64(condition), generate
+def _lower_spread(context, builder, signature, args):
+    return _everywhere(builder, args[0])
 
 
-@overload(take, inline="always")
-def _overload_take(array, at):
-    return lambda array, at: _take(array, at)
+def _lower_flags(context, builder, signature, args):
+    return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
 
 
-@overload(put, inline="always")
-def _overload_put(array, at, values):
-    return lambda array, at, values: _put(array, at, values)
-
-
-@overload(where, inline="always")
-def _overload_where(condition, values, others):
-    return lambda condition, values, others: _where(condition, values, others)
-
-
-@overload(spread, inline="always")
-def _overload_spread(number):
-    return lambda number: _spread(number)
-
-
-@overload(flags, inline="always")
-def _overload_flags(condition):
-    return lambda condition: _flags(condition)
+_teach(take, _type_take, _lower_take, (types.Array, types.Any))
+_teach(put, _type_put, _lower_put, (types.Array, types.Any, types.Any))
+_teach(where, _type_where, _lower_where, (_Vector, types.Any, types.Any))
+_teach(spread, lambda number: _Vector(number)(number), _lower_spread, (types.Float,))
+_teach(flags, lambda condition: types.uint64(condition), _lower_flags, (_Vector,))

@@ -17,22 +17,21 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
         n_steps: of the arrivals.
         moved, arrivals: receive units and starts, (n_spikes,) and (batch, n_steps + 1).
     """
-    cursor = np.empty(n_steps + 1, np.int64)
+    cursor, end = np.empty(n_steps, np.int64), np.uintp(n_steps)  # unsigned: numba looks whether a place is negative
     for b in range(lo, hi):
         cursor[:] = 0
         for t in range(starts.shape[1] - 1):
             for i in range(starts[b, t], starts[b, t + 1]):
-                arrival = t + whole[units[i]]
-                if arrival < n_steps:
-                    cursor[arrival + 1] += 1
+                arrival = np.uintp(t + whole[units[i]])
+                if arrival < end:
+                    cursor[arrival] += 1
         arrivals[b, 0] = starts[b, 0]
         for t in range(n_steps):
-            arrivals[b, t + 1] = arrivals[b, t] + cursor[t + 1]
-        for t in range(n_steps):
+            arrivals[b, t + 1] = arrivals[b, t] + cursor[t]
             cursor[t] = arrivals[b, t]
         for t in range(starts.shape[1] - 1):
             for i in range(starts[b, t], starts[b, t + 1]):
-                arrival = t + whole[units[i]]
-                if arrival < n_steps:
-                    moved[cursor[arrival]] = units[i]
+                arrival = np.uintp(t + whole[units[i]])
+                if arrival < end:
+                    moved[np.uintp(cursor[arrival])] = units[i]
                     cursor[arrival] += 1

@@ -44,11 +44,11 @@ def bring_back(current, panels, order, whole, late, grad):
     """
     steps, n_steps, one = grad.shape[1], current.shape[1], grad.dtype.type(1)
     arrived = np.empty((len(panels), steps + whole[order[-1]] + 1, WIDTH), grad.dtype)
-    share, place = np.zeros((len(panels), WIDTH), grad.dtype), np.empty(len(order), np.int64)
+    share, place = np.zeros((len(panels), WIDTH), grad.dtype), np.empty(len(order), np.uintp)
     for i in range(len(order)):
         p, first = i // WIDTH, whole[order[i // WIDTH * WIDTH]]
         share[p, i % WIDTH] = late[order[i]]
-        place[i] = (p * arrived.shape[1] + whole[order[i]] - first) * WIDTH + i % WIDTH
+        place[order[i]] = (p * arrived.shape[1] + whole[order[i]] - first) * WIDTH + i % WIDTH
     flat = arrived.ravel()
     for b in range(len(grad)):
         for p in range(len(panels)):
@@ -64,8 +64,9 @@ def bring_back(current, panels, order, whole, late, grad):
                     later, now, soon = take(share, (p, m)), take(arrived, (p, t, m)), take(arrived, (p, t + 1, m))
                     put(arrived, (p, t, m), (one - later) * now + later * soon)
         for t in range(steps):
-            for i in range(len(order)):
-                grad[b, t, order[i]] = flat[place[i] + t * WIDTH]
+            row = np.uintp(t * WIDTH)  # see `delays.shift`
+            for unit in range(len(place)):
+                grad[b, t, unit] = flat[place[unit] + row]
 
 
 @inlined

@@ -90,7 +90,7 @@ def lif_backward(
         through, kind: 1 if the gradient flows through the reset; index of the surrogate.
         own: recurrent weights, (to, from); empty: none.
         emitted, ends: units and starts of the layer's own spikes.
-        grad_now, grad_later: see `scatter`.
+        grad_now, grad_later: see `scatter`; grad_later empty: not wanted.
         grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
         grad_own: (from, to), receives that of recurrent weights.
         current: (hi - lo, n_steps, postsynaptic), receives the current's gradient; (1, ...): room for one sample.
@@ -99,8 +99,7 @@ def lif_backward(
     zero, one = grad.dtype.type(0), grad.dtype.type(1)
     kept = one - subtract
     distance, steepness, back = np.empty_like(decay), np.empty_like(decay), np.zeros_like(decay)
-    adjoint, now, after = np.empty_like(decay), np.empty_like(decay), np.empty_like(decay)
-    nothing = grad_own[:0]
+    adjoint, now = np.empty_like(decay), np.empty_like(decay)
     summed = len(weighting) > 0
     for b in range(lo, hi):
         adjoint[:], now[:] = zero, zero
@@ -114,7 +113,6 @@ def lif_backward(
             if t < rest[b] or t == n_steps - 1:
                 steepen(potentials, min(t, rest[b]), kind, slope, distance, steepness)
             if own.size:
-                scatter(emitted, ends[b, t], ends[b, t + 1], now, now, grad_own, nothing)
                 send_back(now, own, back)
             up, weight = (0, weighting[t]) if summed else (t, one)
             for m in range(0, n, LANES):
@@ -131,9 +129,9 @@ def lif_backward(
                 put(adjoint, m, here)
                 put(now, m, here + synaptic * soon)
                 put(room, (t, m), here + synaptic * soon)
-                if len(grad_later):
-                    put(after, m, soon)
-            scatter(units, starts[b, t], starts[b, t + 1], now, after, grad_now, grad_later)
+        scatter(units, starts[b], room, grad_now, grad_later)
+        if own.size:
+            scatter(emitted, ends[b], room, own[:0], grad_own)
 
 
 @compiled
@@ -193,7 +191,7 @@ def srm_backward(
     """
     n_steps, n = starts.shape[1] - 1, stored.shape[2]
     zero, one = grad.dtype.type(0), grad.dtype.type(1)
-    distance, steepness, silence = np.empty(n, grad.dtype), np.empty(n, grad.dtype), np.zeros(n, grad.dtype)
+    distance, steepness = np.empty(n, grad.dtype), np.empty(n, grad.dtype)
     summed = len(weighting) > 0
     adjoint = np.empty((n_steps, n), grad.dtype)
     for b in range(lo, hi):
@@ -214,8 +212,7 @@ def srm_backward(
                 for j in range(min(len(psp), n_steps - t)):
                     now = now + psp[j] * take(adjoint, (t + j, m))
                 put(room, (t, m), now)
-            after = room[t + 1] if t + 1 < n_steps else silence
-            scatter(units, starts[b, t], starts[b, t + 1], room[t], after, grad_now, grad_later)
+        scatter(units, starts[b], room, grad_now, grad_later)
 
 
 @compiled
@@ -288,21 +285,63 @@ def gather(units, first, last, rows, late, drive, later):
                 put(drive, m, take(drive, m) + take(rows, (unit, m)))
 
 
-@inlined
-def scatter(units, first, last, now, after, grad_now, grad_later):
-    """The adjoint of `gather`: the current's gradient, summed over the spikes of each presynaptic neuron.
+@compiled
+def scatter(units, starts, current, grad_now, grad_later):
+    """The adjoint of `gather`, of all steps of a sample: the current's gradient, summed over each neuron's spikes.
+
+    Neuron by neuron, so that a sum stays in registers until it is complete; its spikes from the last to the first, as
+    if they were met on the way back in time.
 
     Args:
-        now, after: of the step of arrival and of the next.
-        grad_now, grad_later: (presynaptic, postsynaptic), receive the sums; grad_later empty: not wanted.
+        starts: of the sample, (n_steps + 1,).
+        current: gradient of its current, (n_steps, postsynaptic).
+        grad_now, grad_later: (presynaptic, postsynaptic), receive the sums in the steps of arrival, and in those that
+            follow them; empty: not wanted.
     """
+    first, last = starts[0], starts[-1]
+    ends, steps = np.zeros(max(len(grad_now), len(grad_later)) + 1, np.int64), np.empty(last - first, np.int64)
     for i in range(first, last):
-        unit = units[i]
-        for m in range(0, len(now), LANES):
-            put(grad_now, (unit, m), take(grad_now, (unit, m)) + take(now, m))
+        ends[units[i] + 1] += 1
+    for unit in range(1, len(ends)):
+        ends[unit] += ends[unit - 1]
+    for t in range(len(current) - 1, -1, -1):  # what is in `ends` moves from a neuron's first spike to its last
+        for i in range(starts[t], starts[t + 1]):
+            steps[ends[units[i]]] = t
+            ends[units[i]] += 1
+    begin = 0
+    for unit in range(len(ends) - 1):
+        if begin == ends[unit]:
+            continue
+        if len(grad_now):
+            add(current, steps, begin, ends[unit], 0, grad_now, unit)
         if len(grad_later):
-            for m in range(0, len(now), LANES):
-                put(grad_later, (unit, m), take(grad_later, (unit, m)) + take(after, m))
+            while begin < ends[unit] and steps[begin] == len(current) - 1:  # no step follows
+                begin += 1
+            add(current, steps, begin, ends[unit], 1, grad_later, unit)
+        begin = ends[unit]
+
+
+@inlined
+def add(current, steps, first, last, later, total, unit):
+    """Add the current's gradient in some steps, or `later` than these, to a row of `total`; four vectors a loop."""
+    n = total.shape[1]
+    fours = n - n % (4 * LANES)
+    for m in range(0, fours, 4 * LANES):
+        k, p, q = m + LANES, m + 2 * LANES, m + 3 * LANES
+        w, x, y, z = take(total, (unit, m)), take(total, (unit, k)), take(total, (unit, p)), take(total, (unit, q))
+        for i in range(first, last):
+            t = steps[i] + later
+            w, x = w + take(current, (t, m)), x + take(current, (t, k))
+            y, z = y + take(current, (t, p)), z + take(current, (t, q))
+        put(total, (unit, m), w)
+        put(total, (unit, k), x)
+        put(total, (unit, p), y)
+        put(total, (unit, q), z)
+    for m in range(fours, n, LANES):
+        w = take(total, (unit, m))
+        for i in range(first, last):
+            w = w + take(current, (steps[i] + later, m))
+        put(total, (unit, m), w)
 
 
 @inlined

@@ -144,19 +144,24 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, weight, delays, decay, recurrent, lists, neuron, n_steps, recorded, weighting):
         rows, arriving = padded(_array(weight).T), lists
-        late = np.zeros(0, rows.dtype)
+        batch, n, width = len(lists.starts), len(weight), rows.shape[1]
+        whole, late = None, np.zeros(0, rows.dtype)
         if delays is not None:
             whole = np.floor(_array(delays)).astype(np.int64)
-            arriving = _shift(lists, whole, n_steps)
+            arrivals = np.empty((batch, n_steps + 1), np.int64)
+            arriving = SpikeList(np.empty_like(lists.units), arrivals, lists.n_units)
             if neuron.delays == "linear":
                 late = _array(delays) - whole.astype(rows.dtype)
-        batch, n, width = len(lists.starts), len(weight), rows.shape[1]
         stored = aligned((batch, n_steps if recorded else 0, width), np.int16 if neuron.compact else rows.dtype)
         own = np.empty((0, width), rows.dtype) if recurrent is None else padded(padded(_array(recurrent).T).T)
         (scan, constants), ctx.scan = _scans(neuron, decay, own, rows.dtype.type, np.empty(batch, np.int64))
-        pieces = _over_chunks(
-            lambda lo, hi: scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi), batch
-        )
+
+        def work(lo, hi):
+            if whole is not None:
+                axons.shift(lists.units, lists.starts, whole, n_steps, arriving.units, arriving.starts, lo, hi)
+            return scan(arriving.units, arriving.starts, rows, late, *constants, stored, lo, hi)
+
+        pieces = _over_chunks(work, batch)
         ctx.save_for_backward(weight, delays, recurrent)
         ctx.rows, ctx.late, ctx.arriving, ctx.stored, ctx.source_shape = rows, late, arriving, stored, lists.shape
         ctx.weighting = weighting
@@ -215,7 +220,7 @@ class _Weigh(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, lists: SpikeList, kernel: np.ndarray):
         totals = np.zeros((len(lists.starts), lists.n_units), kernel.dtype)
-        _over_chunks(lambda lo, hi: scans.weigh(lists.units, lists.starts, kernel, totals, lo, hi), len(totals))
+        scans.weigh(lists.units, lists.starts, kernel, totals)  # threads would take longer to begin
         ctx.kernel = torch.from_numpy(kernel)
         ctx.over_time = carrier is not None and carrier.ndim == 3
         return torch.from_numpy(totals)
@@ -284,14 +289,6 @@ def _remaining(decay: float, n_steps: int, number: np.dtype) -> np.ndarray:
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
-
-
-def _shift(lists: SpikeList, whole: np.ndarray, n_steps: int) -> SpikeList:
-    moved, arrivals = np.empty_like(lists.units), np.empty((len(lists.starts), n_steps + 1), np.int64)
-    _over_chunks(
-        lambda lo, hi: axons.shift(lists.units, lists.starts, whole, n_steps, moved, arrivals, lo, hi), len(arrivals)
-    )
-    return SpikeList(moved, arrivals, lists.n_units)
 
 
 def _bring_back(

@@ -1,9 +1,9 @@
 """The compiled scans behind `cpu`: spikes are lists, and only the weights of neurons that spike are touched.
 
-Every function works on samples lo to hi - 1 of a batch and releases the interpreter lock. Inner loops run over the
-postsynaptic neurons, contiguous in memory and `padded`, in vectors (`lanes`); what is padding has no weights and never
-fires. What is done in a time step stands here too, but for operations on vectors: compiled code is kept on disk, and a
-change in another file would not be noticed.
+Those that are told lo and hi work on samples lo to hi - 1 of a batch; all release the interpreter lock. Inner loops run
+over the postsynaptic neurons, contiguous in memory and `padded`, in vectors (`lanes`); what is padding has no weights
+and never fires. What is done in a time step stands here too, but for operations on vectors: compiled code is kept on
+disk, and a change in another file would not be noticed.
 """
 
 from __future__ import annotations
@@ -410,9 +410,9 @@ def steepen(kept, t, kind, slope, distance, steepness):
 
 
 @compiled
-def weigh(units, starts, weights, totals, lo, hi):
+def weigh(units, starts, weights, totals):
     """Spikes of each neuron, summed with a weight for each step: totals (batch, neurons)."""
-    for b in range(lo, hi):
+    for b in range(len(totals)):
         for t in range(starts.shape[1] - 1):
             for i in range(starts[b, t], starts[b, t + 1]):
                 totals[b, units[i]] += weights[t]

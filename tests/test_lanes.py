@@ -51,6 +51,33 @@ def test_compiled_vectors_equal_numpy(number):
 
 
 @TYPES
+def test_vectors_and_conditions_are_carried_through_loops(number):
+    """A sum and the last condition on it, which live from one turn of a loop to the next."""
+
+    def cumulate(rows, limit, out):
+        total, reached = spread(limit), spread(limit) >= limit
+        for t in range(len(rows)):
+            total = total + take(rows, (t, 0))
+            reached = total >= limit
+        put(out, 0, total)
+        return flags(reached)
+
+    rows, limit = numbers(number)[:, :LANES].copy(), number(0.5)
+    total = limit + rows[0] + rows[1]
+    for function in (cumulate, numba.njit(cumulate)):
+        out = np.zeros(LANES, number)
+        bits = function(rows, limit, out)
+        np.testing.assert_array_equal(out, total)
+        assert [bool(int(bits) >> lane & 1) for lane in range(LANES)] == (total >= limit).tolist()
+
+
+def test_past_the_end_of_a_row_there_is_no_vector():
+    """In plain Python; compiled code does not look, as everywhere in numba."""
+    with pytest.raises(ValueError, match="reshape"):
+        take(np.zeros((2, LANES + 1)), (0, 2))
+
+
+@TYPES
 def test_integers_are_truncated_and_read_as_numbers(number):
     """What is put into an array of int16, and read from it again."""
 

@@ -5,14 +5,14 @@ import pytest
 from numba.core.errors import TypingError
 
 from lib.kernels.lanes import padded
-from lib.kernels.product import HEIGHT, WIDTH, bring_back, panels_of
+from lib.kernels.product import HEIGHT, WIDTH, bring_back, panels_of, row_tile, tile
 
 N = [1, WIDTH - 1, WIDTH, 3 * WIDTH + 5]
 
 
 def gradient(current, weight, delays, steps, late=None):
     """As the CPU kernels ask for it."""
-    whole = np.floor(delays).astype(np.int64)
+    whole = np.floor(np.minimum(delays, current.shape[1])).astype(np.int64)
     order = np.argsort(whole, kind="stable")
     late = (delays - whole).astype(weight.dtype) if late is None else late
     grad = np.full((len(current), steps, weight.shape[1]), np.nan, weight.dtype)
@@ -59,6 +59,16 @@ def test_a_sample_has_the_same_bits_alone():
     together = gradient(current, weight, delays, 33)
     np.testing.assert_array_equal(gradient(current[1:2], weight, delays, 33)[0], together[1])
     np.testing.assert_array_equal(gradient(current, weight, delays, 21), together[:, :21])
+
+
+def test_tiles_as_plain_python():
+    """What debuggers step through: the product of these rows alone, to these rows alone."""
+    current, weight, _ = problem(HEIGHT + 4, WIDTH, 5, 0)
+    for function, height in ((tile, HEIGHT), (row_tile, 1)):
+        out = np.full((len(current[0]), WIDTH), np.nan)
+        function(current[0], 2, weight, out)
+        np.testing.assert_allclose(out[2 : 2 + height], current[0, 2 : 2 + height] @ weight)
+        assert np.isnan(np.delete(out, range(2, 2 + height), axis=0)).all()
 
 
 def test_tiles_of_different_types_are_refused():

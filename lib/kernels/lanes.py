@@ -46,7 +46,7 @@ def padded(array: np.ndarray) -> np.ndarray:
 def take(array: np.ndarray, at):
     """LANES numbers of an array contiguous by rows, from neuron `at`, or (row, neuron), on."""
     *row, m = at if isinstance(at, tuple) else (at,)
-    return array[(*row, slice(m, m + LANES))].copy()
+    return array[(*row, slice(m, m + LANES))].copy().reshape(LANES)
 
 
 def put(array: np.ndarray, at, values) -> None:

@@ -39,7 +39,7 @@ def bring_back(current, panels, order, whole, late, grad):
         current: (samples, n_steps, postsynaptic).
         panels: weights, see `panels_of`.
         order: presynaptic neurons, from the shortest delay to the longest.
-        whole, late: steps, and the share of a spike that arrives one step later, (presynaptic,).
+        whole, late: steps, n_steps at most, and the share of a spike that arrives one step later, (presynaptic,).
         grad: (samples, steps, presynaptic), receives it.
     """
     steps, n_steps, one = grad.shape[1], current.shape[1], grad.dtype.type(1)
@@ -54,7 +54,7 @@ def bring_back(current, panels, order, whole, late, grad):
         for p in range(len(panels)):
             first, longest = whole[order[p * WIDTH]], whole[order[min((p + 1) * WIDTH, len(order)) - 1]]
             n_rows = steps + longest - first + 1
-            within = min(n_rows, max(n_steps - first, 0))  # what arrives after the end was never simulated
+            within = min(n_rows, n_steps - first)  # what arrives after the end was never simulated
             multiply(current[b, first:], within, panels[p], arrived[p])
             for t in range(within, n_rows):
                 for m in range(0, WIDTH, LANES):

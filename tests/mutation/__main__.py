@@ -44,6 +44,8 @@ MODULES = {
     "lib/kernels/cpu.py": ["tests/test_kernels.py", "-k", "not plain_python"],
     "lib/kernels/scans.py": ["tests/test_kernels.py", "-k", "not plain_python"],
     "lib/kernels/delays.py": ["tests/test_kernels.py", "-k", "not plain_python"],
+    "lib/kernels/product.py": ["tests/test_product.py"],
+    "lib/kernels/lanes.py": ["tests/test_lanes.py"],
 }
 AS_PYTHON = ("lib/perturb.py", "lib/data/variants.py", "lib/kernels/scans.py", "lib/kernels/delays.py")
 

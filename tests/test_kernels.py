@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 
 from lib import kernels, surrogate
 from lib.errors import InputError
-from lib.kernels import cpu, naive
+from lib.kernels import cpu, naive, scans
 from lib.kernels.spikes import SpikeList
 from lib.neurons import LIF, SRM
 from lib.provenance import ROOT
@@ -193,13 +192,13 @@ def test_long_silence_after_the_last_spike(read, neuron, dtype, compact, toleran
 
 def test_compiled_scans_run_as_plain_python():
     """With NUMBA_DISABLE_JIT=1, for debuggers: the same test passes on the uncompiled functions."""
-    chosen = "layers_equal and 129 and 12.7 or recurrent_layers_equal and 63"
+    chosen = "layers_equal and 129 and 12.7 or recurrent_layers_equal and 63 or gradients_are_summed"
     words = [__file__, "-q", "-p", "no:cacheprovider", "-k", chosen]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, cwd=ROOT,
         capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0 and f"{2 * len(NEURONS) + len(LIFS)} passed" in done.stdout, done.stdout[-2000:]
+    assert done.returncode == 0 and f"{2 * len(NEURONS) + len(LIFS) + 5} passed" in done.stdout, done.stdout[-2000:]
 
 
 @pytest.mark.parametrize("compact, tolerance", [(False, 1e-5), (True, 3e-3)])
@@ -289,16 +288,37 @@ def test_golden_trace_of_a_spike_response_neuron(kernel):
     assert run_one(kernel, [12.0, 12.0, 0.0, 0.0], SRM(refractory_scale=0.01), None) == [0, 1, 1, 1]
 
 
-def test_compilation_is_announced_only_when_it_is_due(monkeypatch, tmp_path, capsys):
-    """One line where no compiled scan as new as its source is on disk; none where there is one."""
-    changed = os.stat(cpu.scans.__file__).st_mtime_ns
-    for made, lines in ((None, 1), (changed - 10**9, 1), (changed, 0), (changed + 10**9, 0)):
-        if made:
-            (tmp_path / "scans.lif_forward-1.py3.nbi").touch()
-            os.utime(tmp_path / "scans.lif_forward-1.py3.nbi", ns=(made, made))
-        monkeypatch.setattr(cpu.scans, "lif_forward", SimpleNamespace(stats=SimpleNamespace(cache_path=tmp_path)))
-        cpu.announce_compilation.__wrapped__()
-        assert capsys.readouterr().err.count("\n") == lines
+def test_compilation_is_announced_only_when_it_is_due(tmp_path):
+    """One line, once, where kernels are not on disk as they are now; none where they are."""
+    program = (
+        "import numpy as np; from lib.kernels import cpu, scans\n"
+        "for kind in (np.float32, np.float64):\n"
+        "    scans.weigh(np.zeros(0, np.uint16), np.zeros((1, 3), np.int64), np.ones(2, kind), np.zeros((1, 5), kind))\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for lines in (1, 0):
+        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert run.stderr.count("compiling") == lines
+
+
+@pytest.mark.parametrize("n", [8, 24, 32, 40, 72])
+def test_weight_gradients_are_summed_from_the_last_spike_to_the_first(n):
+    """float32, to the bit, for vectors by fours and one by one; spikes in the last step, and two of a neuron in one
+    step; nothing else is read or written."""
+    rng = np.random.default_rng(n)
+    steps, units = np.sort(rng.integers(0, 6, 40)), rng.integers(0, 9, 44).astype(np.uint16)
+    grad_current, starts = rng.standard_normal((6, n)).astype(np.float32), 2 + np.searchsorted(steps, np.arange(7))
+    now, later = np.zeros((2, 9, n), np.float32)
+    for t, unit in zip(steps[::-1], units[2:42][::-1], strict=True):
+        now[unit] += grad_current[t]
+        later[unit] += grad_current[t + 1] if t < 5 else 0
+    assert {*steps} == {*range(6)} and {*units[2:42]} == {*range(9)}
+    for wanted in ((1, 1), (1, 0), (0, 1)):
+        found = [np.zeros((9 * want, n), np.float32) for want in wanted]
+        scans.scatter(units, starts, grad_current, *found)
+        for sums, expected, want in zip(found, (now, later), wanted, strict=True):
+            np.testing.assert_array_equal(sums, expected[: 9 * want])
 
 
 @BOTH

@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
 GATHER = 0x0102040810204080  # times this, the low bits of eight bytes meet in the highest byte
-# Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
+# Numba notices a changed line in a file with compiled functions, not in this one: then delete __pycache__/*.nb?
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 # A call passes every array as seven numbers and counts references to each row: for what is done every time step
 inlined = numba.njit(inline="always", nogil=True, error_model="numpy")

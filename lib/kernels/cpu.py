@@ -15,10 +15,10 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
+from numba.core import event
 
 from .. import surrogate
 from ..neurons import LIF, SRM
@@ -75,7 +75,6 @@ def layer(
     recurrent: torch.Tensor | None = None,
 ) -> Spikes | tuple[Spikes, ...]:
     """See `naive.layer`. Several networks are computed one after the other, to the bits of each alone."""
-    announce_compilation()
     if weight.ndim == 3:
         each = (_unbind(values, len(weight)) for values in (spikes, weight, delays, decay, recurrent))
         return tuple(layer(*one, neuron, n_steps, own) for *one, own in zip(*each, strict=True))
@@ -115,15 +114,21 @@ def rate(spikes: Spikes | tuple[Spikes, ...]) -> float:
     return float(number(sum(fired)) / number(sum(neurons)))
 
 
-@functools.lru_cache
-def announce_compilation() -> None:
-    """Say, once a process, that there are no compiled scans on disk and that the first call therefore takes longer."""
-    source = Path(scans.__file__)
-    if not hasattr(scans.lif_forward, "stats"):  # plain Python: NUMBA_DISABLE_JIT=1, for debuggers
-        return
-    on_disk = Path(scans.lif_forward.stats.cache_path).glob(f"{source.stem}.lif_forward-*.nbi")
-    if not any(index.stat().st_mtime >= source.stat().st_mtime for index in on_disk):
-        print("cpu kernels: compiling, once on this machine (about 10 s)", file=sys.stderr, flush=True)
+class _Announcement(event.Listener):
+    """Says, once a process, that kernels are compiled now and that the first call therefore takes longer."""
+
+    said = False
+
+    def on_start(self, compilation: event.Event) -> None:
+        if not self.said and compilation.data["dispatcher"].py_func.__module__.startswith(__package__):
+            self.said = True
+            print("cpu kernels: compiling, once on this machine (about 10 s)", file=sys.stderr, flush=True)
+
+    def on_end(self, compilation: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Announcement())
 
 
 def _keep_freed_memory() -> None:
@@ -220,7 +225,7 @@ class _Weigh(torch.autograd.Function):
     @staticmethod
     def forward(ctx, carrier, lists: SpikeList, kernel: np.ndarray):
         totals = np.zeros((len(lists.starts), lists.n_units), kernel.dtype)
-        scans.weigh(lists.units, lists.starts, kernel, totals)  # threads would take longer to begin
+        scans.weigh(lists.units, lists.starts, kernel, totals)  # threads pay from a million spikes on
         ctx.kernel = torch.from_numpy(kernel)
         ctx.over_time = carrier is not None and carrier.ndim == 3
         return torch.from_numpy(totals)

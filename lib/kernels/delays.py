@@ -13,11 +13,12 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
 
     Args:
         units, starts: spikes, and where those of each step begin, (batch, steps + 1).
-        whole: int64, steps, of each presynaptic neuron.
+        whole: int64, steps, of each presynaptic neuron, 0 or more.
         n_steps: of the arrivals.
         moved, arrivals: receive units and starts, (n_spikes,) and (batch, n_steps + 1).
     """
-    cursor, end = np.empty(n_steps, np.int64), np.uintp(n_steps)  # unsigned: numba looks whether a place is negative
+    # Unsigned, numba does not ask of each place whether it counts from the end
+    cursor, end = np.empty(n_steps, np.int64), np.uintp(n_steps)
     for b in range(lo, hi):
         cursor[:] = 0
         for t in range(starts.shape[1] - 1):

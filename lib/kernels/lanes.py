@@ -21,7 +21,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import lower_builtin, models, register_model
 
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
-# Numba notices when a file with compiled functions changes, not this one: after a change, touch those that import it
+# Numba notices a changed line in a file with compiled functions, not in this one: then delete __pycache__/*.nb?
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 
@@ -46,7 +46,7 @@ def padded(array: np.ndarray) -> np.ndarray:
 def take(array: np.ndarray, at):
     """LANES numbers of an array contiguous by rows, from neuron `at`, or (row, neuron), on."""
     *row, m = at if isinstance(at, tuple) else (at,)
-    return array[(*row, slice(m, m + LANES))].copy().reshape(LANES)
+    return array[(*row, slice(m, m + LANES))].copy().reshape(LANES)  # refuses what reaches past the row's end
 
 
 def put(array: np.ndarray, at, values) -> None:
@@ -56,7 +56,7 @@ def put(array: np.ndarray, at, values) -> None:
 
 
 def spread(number):
-    """The same number LANES times."""
+    """The same number, of floating point, LANES times."""
     return np.full(LANES, number)
 
 
@@ -112,7 +112,7 @@ def _teach(function: Callable, typed: Callable, lower: Callable, *kinds: tuple) 
     Args:
         typed: its signature for given types of arguments; None: it is not for these.
         lower: writes its instructions.
-        kinds: of its arguments.
+        kinds: of numba's types, one for each argument; a tuple for each combination.
     """
 
     @infer_global(function)
@@ -125,7 +125,7 @@ def _teach(function: Callable, typed: Callable, lower: Callable, *kinds: tuple) 
 
 
 def _operator(function: Callable, build: Callable, conditions: bool = False) -> None:
-    """Teach it an operation on vectors, or on vectors and single numbers, which become numbers of theirs."""
+    """Teach the compiler an operation on vectors, or on vectors and single numbers, which become numbers of theirs."""
 
     def typed(*args):
         if any(isinstance(each, _Vector) for each in args):
@@ -212,6 +212,10 @@ def _lower_where(context, builder, signature, args):
     return builder.select(args[0], *(_everywhere(builder, each) for each in args[1:]))
 
 
+def _type_spread(number):
+    return _Vector(number)(number) if isinstance(number, types.Float) else None
+
+
 def _lower_spread(context, builder, signature, args):
     return _everywhere(builder, args[0])
 
@@ -223,5 +227,5 @@ def _lower_flags(context, builder, signature, args):
 _teach(take, _type_take, _lower_take, (types.Array, types.Any))
 _teach(put, _type_put, _lower_put, (types.Array, types.Any, types.Any))
 _teach(where, _type_where, _lower_where, (_Vector, types.Any, types.Any))
-_teach(spread, lambda number: _Vector(number)(number), _lower_spread, (types.Float,))
+_teach(spread, _type_spread, _lower_spread, (types.Float,))
 _teach(flags, lambda condition: types.uint64(condition), _lower_flags, (_Vector,))

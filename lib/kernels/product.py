@@ -64,9 +64,9 @@ def bring_back(current, panels, order, whole, late, grad):
                     later, now, soon = take(share, (p, m)), take(arrived, (p, t, m)), take(arrived, (p, t + 1, m))
                     put(arrived, (p, t, m), (one - later) * now + later * soon)
         for t in range(steps):
-            row = np.uintp(t * WIDTH)  # see `delays.shift`
+            offset = np.uintp(t * WIDTH)  # unsigned, see `delays.shift`
             for unit in range(len(place)):
-                grad[b, t, unit] = flat[place[unit] + row]
+                grad[b, t, unit] = flat[place[unit] + offset]
 
 
 @inlined

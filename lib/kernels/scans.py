@@ -90,7 +90,7 @@ def lif_backward(
         through, kind: 1 if the gradient flows through the reset; index of the surrogate.
         own: recurrent weights, (to, from); empty: none.
         emitted, ends: units and starts of the layer's own spikes.
-        grad_now, grad_later: see `scatter`; grad_later empty: not wanted.
+        grad_now, grad_later: see `scatter`.
         grad_decay: (postsynaptic,), receives its sum; empty: not wanted.
         grad_own: (from, to), receives that of recurrent weights.
         current: (hi - lo, n_steps, postsynaptic), receives the current's gradient; (1, ...): room for one sample.
@@ -286,7 +286,7 @@ def gather(units, first, last, rows, late, drive, later):
 
 
 @compiled
-def scatter(units, starts, current, grad_now, grad_later):
+def scatter(units, starts, grad_current, grad_now, grad_later):
     """The adjoint of `gather`, of all steps of a sample: the current's gradient, summed over each neuron's spikes.
 
     Neuron by neuron, so that a sum stays in registers until it is complete; its spikes from the last to the first, as
@@ -294,53 +294,56 @@ def scatter(units, starts, current, grad_now, grad_later):
 
     Args:
         starts: of the sample, (n_steps + 1,).
-        current: gradient of its current, (n_steps, postsynaptic).
-        grad_now, grad_later: (presynaptic, postsynaptic), receive the sums in the steps of arrival, and in those that
-            follow them; empty: not wanted.
+        grad_current: (n_steps, postsynaptic).
+        grad_now, grad_later: (presynaptic, postsynaptic); to them are added the sums in the steps of arrival, and in
+            those that follow; empty: not wanted.
     """
-    first, last = starts[0], starts[-1]
-    ends, steps = np.zeros(max(len(grad_now), len(grad_later)) + 1, np.int64), np.empty(last - first, np.int64)
+    first, last, end = starts[0], starts[-1], len(grad_current)
+    # Where in `steps` a neuron's next spike goes; in the end, where its spikes end
+    places, steps = np.zeros(max(len(grad_now), len(grad_later)), np.int64), np.empty(last - first, np.int64)
     for i in range(first, last):
-        ends[units[i] + 1] += 1
-    for unit in range(1, len(ends)):
-        ends[unit] += ends[unit - 1]
-    for t in range(len(current) - 1, -1, -1):  # what is in `ends` moves from a neuron's first spike to its last
+        places[units[i]] += 1
+    total = 0
+    for unit in range(len(places)):
+        total += places[unit]
+        places[unit] = total - places[unit]
+    for t in range(end - 1, -1, -1):
         for i in range(starts[t], starts[t + 1]):
-            steps[ends[units[i]]] = t
-            ends[units[i]] += 1
+            steps[places[units[i]]] = t
+            places[units[i]] += 1
     begin = 0
-    for unit in range(len(ends) - 1):
-        if begin == ends[unit]:
+    for unit in range(len(places)):
+        if begin == places[unit]:
             continue
         if len(grad_now):
-            add(current, steps, begin, ends[unit], 0, grad_now, unit)
+            add_steps(grad_current, steps[begin : places[unit]], 0, grad_now, unit)
+        while begin < places[unit] and steps[begin] == end - 1:  # no step follows the last
+            begin += 1
         if len(grad_later):
-            while begin < ends[unit] and steps[begin] == len(current) - 1:  # no step follows
-                begin += 1
-            add(current, steps, begin, ends[unit], 1, grad_later, unit)
-        begin = ends[unit]
+            add_steps(grad_current, steps[begin : places[unit]], 1, grad_later, unit)
+        begin = places[unit]
 
 
 @inlined
-def add(current, steps, first, last, later, total, unit):
-    """Add the current's gradient in some steps, or `later` than these, to a row of `total`; four vectors a loop."""
+def add_steps(grad_current, steps, lag, total, unit):
+    """Add the current's gradient `lag` steps after each of these to row `unit` of `total`; four vectors a loop."""
     n = total.shape[1]
     fours = n - n % (4 * LANES)
     for m in range(0, fours, 4 * LANES):
         k, p, q = m + LANES, m + 2 * LANES, m + 3 * LANES
         w, x, y, z = take(total, (unit, m)), take(total, (unit, k)), take(total, (unit, p)), take(total, (unit, q))
-        for i in range(first, last):
-            t = steps[i] + later
-            w, x = w + take(current, (t, m)), x + take(current, (t, k))
-            y, z = y + take(current, (t, p)), z + take(current, (t, q))
+        for i in range(len(steps)):
+            t = steps[i] + lag
+            w, x = w + take(grad_current, (t, m)), x + take(grad_current, (t, k))
+            y, z = y + take(grad_current, (t, p)), z + take(grad_current, (t, q))
         put(total, (unit, m), w)
         put(total, (unit, k), x)
         put(total, (unit, p), y)
         put(total, (unit, q), z)
     for m in range(fours, n, LANES):
         w = take(total, (unit, m))
-        for i in range(first, last):
-            w = w + take(current, (steps[i] + later, m))
+        for i in range(len(steps)):
+            w = w + take(grad_current, (steps[i] + lag, m))
         put(total, (unit, m), w)
 
 

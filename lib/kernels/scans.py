@@ -293,6 +293,7 @@ def scatter(units, starts, grad_current, grad_now, grad_later):
     if they were met on the way back in time.
 
     Args:
+        units: arriving spikes of the batch, in any number a neuron and step.
         starts: of the sample, (n_steps + 1,).
         grad_current: (n_steps, postsynaptic).
         grad_now, grad_later: (presynaptic, postsynaptic); to them are added the sums in the steps of arrival, and in
@@ -326,7 +327,13 @@ def scatter(units, starts, grad_current, grad_now, grad_later):
 
 @inlined
 def add_steps(grad_current, steps, lag, total, unit):
-    """Add the current's gradient `lag` steps after each of these to row `unit` of `total`; four vectors a loop."""
+    """Add the current's gradient `lag` steps after each of these to row `unit` of `total`; four vectors a loop.
+
+    Args:
+        grad_current, total: (n_steps, postsynaptic), (presynaptic, postsynaptic).
+        steps: of the spikes of this neuron, (n_spikes,).
+        lag: 0 or 1.
+    """
     n = total.shape[1]
     fours = n - n % (4 * LANES)
     for m in range(0, fours, 4 * LANES):

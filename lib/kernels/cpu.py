@@ -301,22 +301,15 @@ def _bring_back(
 ) -> Callable[[np.ndarray, torch.Tensor], None]:
     """A function of the gradient of a current, (samples, n_steps, postsynaptic), padded, and of a tensor that receives
     the gradient of the spikes which drive it through weights and delays, (samples, steps, presynaptic)."""
+    rows = padded(_array(weight).T).T
     if delays is None:
-
-        def multiply(current, grad):
-            current = torch.from_numpy(current[..., : len(weight)]).contiguous()
-            torch.mm(current.flatten(0, 1), weight, out=grad.view(-1, grad.shape[2]))
-
-        return multiply
+        panels = product.panels_of(rows, np.arange(rows.shape[1]))
+        return lambda current, grad: product.send_back(current, panels, grad.numpy())
     whole = np.minimum(np.floor(_array(delays)), n_steps).astype(np.int64)  # later ones arrive after the end as well
     order = np.argsort(whole, kind="stable")
-    panels = product.panels_of(padded(_array(weight).T).T, order)
+    panels = product.panels_of(rows, order)
     late = late if len(late) else np.zeros(len(whole), panels.dtype)
-
-    def multiply_and_move(current, grad):
-        product.bring_back(current, panels, order, whole, late, grad.numpy())
-
-    return multiply_and_move
+    return lambda current, grad: product.bring_back(current, panels, order, whole, late, grad.numpy())
 
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeList:

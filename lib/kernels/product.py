@@ -1,9 +1,9 @@
-"""What spikes receive through weights and delays: a matrix product of only those steps that an axon brings back.
+"""What spikes receive through weights and delays: a matrix product, of only those steps that an axon brings back.
 
 The steps behind delays outnumber those before them by the longest delay; of these an axon needs as many as there are
 before it, from its own delay on. Axons of similar delay share a panel, which then needs few steps that not all of them
-need. Each sum runs over the postsynaptic neurons in order, and every product is added without being rounded first: in
-compiled code the same bits on every machine.
+need. Each sum runs over the postsynaptic neurons in order, DEPTH at a time, and every product is added without being
+rounded first: in compiled code the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .compiled import compiled, inlined
 from .lanes import LANES, aligned, put, take
 
 WIDTH, HEIGHT = 16, 6  # of a tile of the product: its float32 sums fill 12 of the 16 registers of AVX2
+DEPTH = 128  # neurons in a sum; of more, such sums are added: the weights that a tile needs stay in the nearest cache
 
 
 def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -29,6 +30,28 @@ def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
         units = order[first : first + WIDTH]
         panels[first // WIDTH, :, : len(units)] = weight[:, units]
     return panels
+
+
+@compiled
+def send_back(current, panels, grad):
+    """The gradient of spikes, from that of the current which they drive through weights at once.
+
+    Args:
+        current: (samples, n_steps, postsynaptic).
+        panels: weights, see `panels_of`, of presynaptic neurons in their order.
+        grad: (samples, n_steps, presynaptic), receives it.
+    """
+    n_steps, n = grad.shape[1:]
+    panel = np.empty((n_steps, WIDTH), grad.dtype)
+    for b in range(len(grad)):
+        for p in range(len(panels)):
+            multiply(current[b], n_steps, panels[p], panel)
+            there = min(WIDTH, n - p * WIDTH)
+            for t in range(n_steps):
+                for m in range(0, there - there % LANES, LANES):
+                    put(grad, (b, t, p * WIDTH + m), take(panel, (t, m)))
+                for m in range(there - there % LANES, there):
+                    grad[b, t, p * WIDTH + m] = panel[t, m]
 
 
 @compiled
@@ -116,18 +139,26 @@ def _tile(height: int):
 
             each = [builder.add(args[1], context.get_constant(types.intp, i)) for i in range(height)]
             lines, wide = [line(left, row, depth) for row in each], context.get_constant(types.intp, WIDTH)
-            sums = [cgutils.alloca_once(builder, vector) for _ in each]
-            for total in sums:
-                builder.store(ir.Constant(vector, [0.0] * WIDTH), total)
-            with cgutils.for_range(builder, depth) as loop:
-                weights = builder.load(vector_at(line(right, loop.index, wide)))
-                weights.align = size
-                for start, total in zip(lines, sums, strict=True):
-                    value = builder.insert_element(empty, builder.load(builder.gep(start, [loop.index])), index(0))
-                    value = builder.shuffle_vector(value, empty, everywhere)
-                    builder.store(builder.call(fma, (value, weights, builder.load(total))), total)
-            for row, total in zip(each, sums, strict=True):
-                builder.store(builder.load(total), vector_at(line(result, row, wide))).align = size
+            sums, zero = [cgutils.alloca_once(builder, vector) for _ in each], ir.Constant(vector, [0.0] * WIDTH)
+            begin, most = context.get_constant(types.intp, 0), context.get_constant(types.intp, DEPTH)
+            with cgutils.for_range_slice(builder, begin, depth, most) as (first, _):
+                for total in sums:
+                    builder.store(zero, total)
+                last = builder.add(first, most)
+                last = builder.select(builder.icmp_signed("<", last, depth), last, depth)
+                with cgutils.for_range(builder, last, start=first) as loop:
+                    weights = builder.load(vector_at(line(right, loop.index, wide)))
+                    weights.align = size
+                    for start, total in zip(lines, sums, strict=True):
+                        value = builder.insert_element(empty, builder.load(builder.gep(start, [loop.index])), index(0))
+                        value = builder.shuffle_vector(value, empty, everywhere)
+                        builder.store(builder.call(fma, (value, weights, builder.load(total))), total)
+                for row, total in zip(each, sums, strict=True):
+                    place = vector_at(line(result, row, wide))
+                    before = builder.load(place)
+                    before.align = size
+                    before = builder.select(builder.icmp_signed("==", first, begin), zero, before)
+                    builder.store(builder.fadd(before, builder.load(total)), place).align = size
             return context.get_dummy_value()
 
         return types.void(rows, types.intp, panel, out), generate

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
-
 from .data.events import Binned
 from .scores import balanced_accuracy
 
@@ -22,11 +18,17 @@ class CountMLP:
     """
 
     def __init__(self, hidden: int, weight_decay: float, seed: int) -> None:
+        # Only here: scikit-learn takes as long to import as all else that experiments need, and few runs need it
+        from sklearn.neural_network import MLPClassifier
+        from sklearn.preprocessing import StandardScaler
+
         self._scale = StandardScaler()
         self._network = MLPClassifier((hidden,), alpha=weight_decay, random_state=seed, max_iter=200)
 
     def fit(self, training: Binned) -> CountMLP:
         """Train on the counts of `training`."""
+        from sklearn.exceptions import ConvergenceWarning
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # epochs are a setting, not a failure
             self._network.fit(self._scale.fit_transform(training.counts()), training.labels)

@@ -14,7 +14,6 @@ from math import lgamma
 import numba
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import binom
 
 from .data import coincidence
 from .data.coincidence import CoincidenceTask
@@ -164,6 +163,8 @@ def coincidence_count_optimum(task: CoincidenceTask) -> float:
     are ON with probability w_j and P_j is the distribution of a group's total. In the paper design the counts of
     single units tell a little more: how evenly they are spread depends on j too.
     """
+    from scipy.stats import binom  # only here: it takes half a second to import
+
     p_on, p_off, _ = coincidence.active_units(task.overlap)
     n = task.n_windows
     weight = np.eye(n + 1)[n // 2] if task.design == "matched" else binom(n, 0.5).pmf(np.arange(n + 1))

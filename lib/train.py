@@ -293,13 +293,11 @@ def _epoch(progress: Progress, data: Binned | Events, config: TrainingConfig, de
 
 def clip_(network: SpikingNetwork | EventNetwork, n_networks: int, largest: float) -> torch.Tensor:
     """Scale the gradient of each network of a stack down to a norm of `largest`; returns the norms, (n_networks,)."""
-    if n_networks == 1:
-        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)[None]
     grads = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in grads], 1)
+    norms = torch.stack([torch.linalg.vector_norm(grad.reshape(n_networks, -1), dim=1) for grad in grads], 1)
     norm = torch.linalg.vector_norm(norms, dim=1)
     for grad in grads:
-        scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # as torch's own
+        scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # to the bits of torch.nn.utils.clip_grad_norm_
         grad.mul_(scale.view(-1, *[1] * (grad.ndim - 1)))
     return norm
 

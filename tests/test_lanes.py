@@ -3,10 +3,9 @@
 import numba
 import numpy as np
 import pytest
-import torch
 from numba.core.errors import TypingError
 
-from lib.kernels.lanes import LANES, aligned, flags, floor, padded, put, spread, take, where
+from lib.kernels.lanes import LANES, aligned, flags, floor, padded, put, spread, take, where, zeros
 
 TYPES = pytest.mark.parametrize("number", [np.float32, np.float64])
 
@@ -104,8 +103,8 @@ def test_arrays_that_are_not_contiguous_by_rows_are_refused(function):
 def test_aligned_arrays_begin_with_a_line_of_the_cache(number):
     """64 bytes on the processors of today, whatever was allocated before."""
     for size in range(1, 40):
-        for make in (torch.empty, torch.zeros):
-            array = aligned((size, LANES), number, make)
+        for make in (aligned, zeros):
+            array = make((size, LANES), number)
             assert array.ctypes.data % 64 == 0
             assert array.shape == (size, LANES) and array.dtype == number and array.flags.c_contiguous
 

@@ -5,7 +5,7 @@ import pytest
 from numba.core.errors import TypingError
 
 from lib.kernels.lanes import padded
-from lib.kernels.product import HEIGHT, WIDTH, bring_back, panels_of, row_tile, tile
+from lib.kernels.product import DEPTH, HEIGHT, WIDTH, bring_back, bring_back_undelayed, panels_of, row_tile, tile
 
 N = [1, WIDTH - 1, WIDTH, 3 * WIDTH + 5]
 
@@ -17,6 +17,13 @@ def gradient(current, weight, delays, steps, late=None):
     late = (delays - whole).astype(weight.dtype) if late is None else late
     grad = np.full((len(current), steps, weight.shape[1]), np.nan, weight.dtype)
     bring_back(padded(current), panels_of(padded(weight.T).T, order), order, whole, late, grad)
+    return grad
+
+
+def at_once(current, weight):
+    """The same without delays."""
+    grad = np.full((*current.shape[:2], weight.shape[1]), np.nan, weight.dtype)
+    bring_back_undelayed(padded(current), panels_of(padded(weight.T).T, np.arange(weight.shape[1])), grad)
     return grad
 
 
@@ -44,13 +51,28 @@ def test_bring_back_is_the_product_moved_by_the_delays(n_from, n_to, steps, long
     np.testing.assert_allclose(gradient(current, weight, delays, steps), expected, rtol=0, atol=1e-12)
 
 
-def test_sums_are_fused_and_in_order():
-    """float32, no delay: each sum is that of exact products, rounded once a product, first neuron first."""
-    current, weight, delays = problem(4 * HEIGHT + 1, 2 * WIDTH, 128, 0, np.float32)
-    total = np.zeros((*current.shape[:2], weight.shape[1]), np.float32)
-    for k in range(len(weight)):
-        total = (current[:, :, k, None].astype(np.float64) * weight[k] + total).astype(np.float32)
+@pytest.mark.parametrize("n_from", N)
+@pytest.mark.parametrize("n_to", [1, 19])
+@pytest.mark.parametrize("n_steps", [1, HEIGHT, 30])
+def test_without_delays_it_is_the_product(n_from, n_to, n_steps):
+    """Of every neuron and step, also where a panel is not full."""
+    current, weight, _ = problem(n_steps, n_from, n_to, 0)
+    np.testing.assert_allclose(at_once(current, weight), current @ weight, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_to", [DEPTH - 1, DEPTH, 2 * DEPTH + 16])
+def test_sums_are_fused_and_in_order(n_to):
+    """float32: each sum is that of exact products, rounded once a product, first neuron first, DEPTH of them at a
+    time; with a delay of 0 or without."""
+    current, weight, delays = problem(4 * HEIGHT + 1, 2 * WIDTH, n_to, 0, np.float32)
+    total = np.float32(0)
+    for first in range(0, n_to, DEPTH):
+        few = np.float32(0)
+        for k in range(first, min(first + DEPTH, n_to)):
+            few = (current[:, :, k, None].astype(np.float64) * weight[k] + few).astype(np.float32)
+        total = total + few
     np.testing.assert_array_equal(gradient(current, weight, delays, current.shape[1]), total)
+    np.testing.assert_array_equal(at_once(current, weight), total)
 
 
 def test_a_sample_has_the_same_bits_alone():

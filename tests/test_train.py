@@ -21,7 +21,7 @@ from lib.experiments import arms
 from lib.experiments import speech as experiment
 from lib.experiments.arms import COUNT_MLP, CountSettings, Settings
 from lib.experiments.speech import REVERSED, Perturbation, SpeechRun, fit, network_config, part_of, training_samples
-from lib.network import NetworkConfig
+from lib.network import NetworkConfig, SpikingNetwork
 from lib.neurons import SRM
 from lib.perturb import reverse
 from lib.runs import Job
@@ -206,6 +206,19 @@ def test_weights_checksum_sees_every_bit():
     with torch.no_grad():
         network.delays[1][3] = torch.nextafter(network.delays[1][3], torch.tensor(9.0))
     assert train.weights_checksum(network) != before
+
+
+@pytest.mark.parametrize("largest", [0.1, 100.0])
+def test_clipping_is_that_of_torch(largest):
+    """The norm and every gradient, to the bit, where it is scaled and where it is not."""
+    ours, theirs = (SpikingNetwork(CONFIG, torch.Generator().manual_seed(0)) for _ in range(2))
+    for parameter, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+        other.grad = parameter.grad.clone()
+    norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), largest)
+    assert train.clip_(ours, 1, largest).tolist() == [norm.item()] and 0.1 < norm < 100
+    for parameter, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(parameter.grad, other.grad)
 
 
 def test_hidden_rates_are_of_all_samples(opened):

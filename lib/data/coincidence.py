@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import poisson
 
 from ..errors import InputError
 from .events import Binned
@@ -64,6 +63,8 @@ def active_units(overlap: float) -> tuple[np.ndarray, np.ndarray, float]:
     Returns:
         p_on, p_off: float64 (21,), probabilities of 0 to 20 active units; lambda.
     """
+    from scipy.stats import poisson  # only here: it takes half a second to import
+
     mix = np.linspace(0, 1, GRID)[:, None]
     numbers = np.arange(GROUP_SIZE + 1)
     on = poisson.pmf(numbers, MEAN_ON * (1 - mix) + MEAN_BOTH * mix)

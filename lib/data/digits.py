@@ -21,12 +21,10 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
 from ..files import is_intact, note_checksum
 from ..progress import progress
-from .cochlea import sound_to_spikes
 from .espeak import Speaker
 from .events import BIN_WIDTH_PAPER, N_UNITS, Events, concatenate, read_shd, write_shd
 
@@ -147,6 +145,8 @@ def _trim(sound: np.ndarray, sample_rate: int, floor: float = 0.005, margin: flo
 
 def _warp(sound: np.ndarray, speed: np.ndarray) -> np.ndarray:
     """Play `sound` at a speed that changes along it (resampling: pitch and formants move along)."""
+    from scipy.interpolate import CubicSpline  # only here, as the cochlea below: they take a second to import
+
     reached = np.concatenate([[0.0], np.cumsum(1 / speed[:-1])])  # output time of each input sample
     source = np.interp(np.arange(int(reached[-1])), reached, np.arange(len(sound)))
     return CubicSpline(np.arange(len(sound)), sound)(source)
@@ -166,6 +166,8 @@ def utterances_of_voice(voice: int) -> Iterator[tuple[int, np.ndarray, int, tupl
 
     Must run in a fresh process to repeat exactly (`lib.data.espeak`).
     """
+    from .cochlea import sound_to_spikes
+
     speaker = Speaker()
     for repetition in range(N_REPETITIONS):
         for label in range(len(CLASSES)):

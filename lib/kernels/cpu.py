@@ -2,8 +2,7 @@
 
 Spikes go from layer to layer as lists. Between autograd nodes travels a carrier that has their shape and no memory.
 Batches are cut into chunks of a fixed size, which threads take (torch.get_num_threads() of them); sums over a batch are
-sums over chunks in order, and matrix products are of a few samples in one thread, so that no bit depends on the number
-of threads.
+sums over chunks in order, so that no bit depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .. import surrogate
 from ..neurons import LIF, SRM
 from . import delays as axons
 from . import product, scans
-from .lanes import aligned, padded
+from .lanes import aligned, padded, zeros
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
@@ -190,7 +189,7 @@ class _Layer(torch.autograd.Function):
         bring_back = _bring_back(weight, delays, ctx.late, n_steps) if wanted else None
 
         def work(lo, hi):
-            sums = [aligned((length, width), upstream.dtype, torch.zeros) for length in rows]
+            sums = [zeros((length, width), upstream.dtype) for length in rows]
             if ctx.own:
                 sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
             few, room = (FEW, FEW) if wanted else (hi - lo, 1)
@@ -304,7 +303,7 @@ def _bring_back(
     rows = padded(_array(weight).T).T
     if delays is None:
         panels = product.panels_of(rows, np.arange(rows.shape[1]))
-        return lambda current, grad: product.send_back(current, panels, grad.numpy())
+        return lambda current, grad: product.bring_back_undelayed(current, panels, grad.numpy())
     whole = np.minimum(np.floor(_array(delays)), n_steps).astype(np.int64)  # later ones arrive after the end as well
     order = np.argsort(whole, kind="stable")
     panels = product.panels_of(rows, order)
@@ -323,15 +322,23 @@ def _join(pieces: list[tuple[np.ndarray, np.ndarray]], n_units: int) -> SpikeLis
 def _over_chunks(work: Callable[[int, int], object], batch: int) -> list:
     """work(lo, hi) of every chunk of the batch, in order."""
     bounds = [(lo, min(lo + CHUNK, batch)) for lo in range(0, batch, CHUNK)]
-    threads = min(torch.get_num_threads(), len(bounds))
-    if threads == 1:
-        return [work(lo, hi) for lo, hi in bounds]
-    return list(_pool(threads).map(lambda bound: work(*bound), bounds))
+    done, waiting = [None] * len(bounds), iter(range(len(bounds)))
+
+    def work_on() -> None:
+        for i in waiting:
+            done[i] = work(*bounds[i])
+
+    helpers = min(torch.get_num_threads(), len(bounds)) - 1
+    helping = [_pool(helpers).submit(work_on) for _ in range(helpers)]
+    work_on()  # here too: to wake a thread takes as long as a small chunk
+    for helper in helping:
+        helper.result()
+    return done
 
 
 @functools.lru_cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "kernel", torch.set_num_threads, (1,))  # a product's bits depend on its threads
+    return ThreadPoolExecutor(threads, "kernel")
 
 
 if hasattr(os, "register_at_fork"):  # a forked process inherits the pool, but not its threads

@@ -25,12 +25,19 @@ OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float6
 LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
 
 
-def aligned(shape: tuple[int, ...], number: np.dtype | type, make: Callable = torch.empty) -> np.ndarray:
-    """An array of float32, float64 or int16 by torch.empty or zeros.
+def aligned(shape: tuple[int, ...], number: np.dtype | type) -> np.ndarray:
+    """An array of float32, float64 or int16, not filled.
 
     Unlike numpy's it begins where a line of the cache begins: a vector that lies in two lines takes twice the time.
     """
-    return make(shape, dtype=OF_TORCH[np.dtype(number)], device="cpu").numpy()
+    return torch.empty(shape, dtype=OF_TORCH[np.dtype(number)], device="cpu").numpy()
+
+
+def zeros(shape: tuple[int, ...], number: np.dtype | type) -> np.ndarray:
+    """`aligned`, filled with zeros (by numpy: torch would wake its threads for it)."""
+    array = aligned(shape, number)
+    array.fill(0)
+    return array
 
 
 def padded(array: np.ndarray) -> np.ndarray:
@@ -38,7 +45,7 @@ def padded(array: np.ndarray) -> np.ndarray:
     n = array.shape[-1]
     if n % LANES == 0 and array.flags.c_contiguous:
         return array
-    wide = aligned((*array.shape[:-1], n + -n % LANES), array.dtype, torch.zeros)
+    wide = zeros((*array.shape[:-1], n + -n % LANES), array.dtype)
     wide[..., :n] = array
     return wide
 

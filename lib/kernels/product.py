@@ -9,14 +9,13 @@ rounded first: in compiled code the same bits on every machine.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload
 
 from .compiled import compiled, inlined
-from .lanes import LANES, aligned, put, take
+from .lanes import LANES, put, take, zeros
 
 WIDTH, HEIGHT = 16, 6  # of a tile of the product: its float32 sums fill 12 of the 16 registers of AVX2
 DEPTH = 128  # neurons in a sum; of more, such sums are added: the weights that a tile needs stay in the nearest cache
@@ -25,7 +24,7 @@ DEPTH = 128  # neurons in a sum; of more, such sums are added: the weights that 
 def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Weights (postsynaptic, presynaptic) in panels of WIDTH presynaptic neurons: (panels, postsynaptic, WIDTH)."""
     depth, n = len(weight), len(order)
-    panels = aligned((-(-n // WIDTH), depth, WIDTH), weight.dtype, torch.zeros)
+    panels = zeros((-(-n // WIDTH), depth, WIDTH), weight.dtype)
     for first in range(0, n, WIDTH):
         units = order[first : first + WIDTH]
         panels[first // WIDTH, :, : len(units)] = weight[:, units]
@@ -33,7 +32,7 @@ def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def send_back(current, panels, grad):
+def bring_back_undelayed(current, panels, grad):
     """The gradient of spikes, from that of the current which they drive through weights at once.
 
     Args:

@@ -23,7 +23,7 @@ from .. import surrogate
 from ..neurons import LIF, SRM
 from . import delays as axons
 from . import product, scans
-from .lanes import aligned, padded, zeros
+from .lanes import aligned, padded
 from .spikes import SpikeList
 
 CHUNK = 32  # samples
@@ -183,15 +183,18 @@ class _Layer(torch.autograd.Function):
         upstream, weighting = _upstream(grad, grad_total, ctx.weighting)
         upstream, n = padded(upstream), len(weight)
         batch, n_steps, width = ctx.stored.shape
-        rows = [arriving.n_units, 0 if delays is None else arriving.n_units]
+        chunks, rows = -(-batch // CHUNK), [arriving.n_units, 0 if delays is None else arriving.n_units]
+        now, later = (aligned((chunks, length, width), upstream.dtype) for length in rows)
         grad_spikes = torch.empty(ctx.source_shape if ctx.needs_input_grad[0] else (0, 0, 0), dtype=weight.dtype)
         wanted = grad_spikes.numel() > 0
         bring_back = _bring_back(weight, delays, ctx.late, n_steps) if wanted else None
 
         def work(lo, hi):
-            sums = [zeros((length, width), upstream.dtype) for length in rows]
+            sums = [now[lo // CHUNK], later[lo // CHUNK]]
             if ctx.own:
-                sums += [np.zeros(ctx.n_decays, upstream.dtype), np.zeros_like(ctx.own[0])]
+                sums += [np.empty(ctx.n_decays, upstream.dtype), np.empty_like(ctx.own[0])]
+            for each in sums:
+                each.fill(0)
             few, room = (FEW, FEW) if wanted else (hi - lo, 1)
             current = aligned((room, n_steps, width), upstream.dtype)
             for first in range(lo, hi, few):
@@ -203,21 +206,20 @@ class _Layer(torch.autograd.Function):
                 )  # fmt: skip
                 if wanted:  # silent neurons have a surrogate gradient too: this product is dense
                     bring_back(here, grad_spikes[first:last])
-            return sums
+            return sums[2:]
 
-        chunks = zip(*_over_chunks(work, batch), strict=True)
-        now, later, *more = (functools.reduce(np.ndarray.__iadd__, parts)[..., :n] for parts in chunks)
+        more = [functools.reduce(np.ndarray.__iadd__, parts) for parts in zip(*_over_chunks(work, batch), strict=True)]
         grad_delays = None
-        if delays is not None:
-            later -= now
-            grad_delays = torch.from_numpy((later * ctx.rows[:, :n]).sum(1))
-            if len(ctx.late):
-                later *= ctx.late[:, None]
-                now += later
-        grad_decay = torch.from_numpy(more[0]) if ctx.n_decays else None
-        grad_recurrent = torch.from_numpy(more[1][:n].T) if more and len(more[1]) else None
+        if delays is None:
+            functools.reduce(np.ndarray.__iadd__, now)
+        else:
+            grad_delays = torch.empty_like(delays)
+            axons.gradients(now, later, ctx.rows, ctx.late, n, grad_delays.numpy())
+        grad_weight = torch.from_numpy(now[0, :, :n].T)
+        grad_decay = torch.from_numpy(more[0][:n]) if ctx.n_decays else None
+        grad_recurrent = torch.from_numpy(more[1][:n, :n].T) if more and len(more[1]) else None
         grad_spikes = grad_spikes if ctx.needs_input_grad[0] else None
-        return grad_spikes, torch.from_numpy(now.T), grad_delays, grad_decay, grad_recurrent, *[None] * 5
+        return grad_spikes, grad_weight, grad_delays, grad_decay, grad_recurrent, *[None] * 5
 
 
 class _Weigh(torch.autograd.Function):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compiled import compiled
+from .lanes import LANES, put, take
 
 
 @compiled
@@ -36,3 +37,40 @@ def shift(units, starts, whole, n_steps, moved, arrivals, lo, hi):
                 if arrival < end:
                     moved[np.uintp(cursor[arrival])] = units[i]
                     cursor[arrival] += 1
+
+
+@compiled
+def gradients(now, later, rows, late, n, grad_delays):
+    """Gradients of weights and delays, summed over chunks of a batch.
+
+    Args:
+        now, later: sums of the current's gradient in the steps in which spikes arrive and in those that follow, (chunks,
+            presynaptic, postsynaptic); the first chunk of `now` receives the gradient of the weights.
+        rows: weights, (presynaptic, postsynaptic).
+        late: share of a spike that arrives one step later, (presynaptic,); empty: none does.
+        n: postsynaptic neurons without padding.
+        grad_delays: (presynaptic,), receives that of delays: what a spike would bring about that arrives a step later.
+    """
+    lanes, rest = np.zeros(LANES, rows.dtype), np.empty(LANES, rows.dtype)
+    for unit in range(len(rows)):
+        for m in range(0, rows.shape[1], LANES):
+            first, second = take(now, (0, unit, m)), take(later, (0, unit, m))
+            for chunk in range(1, len(now)):
+                first, second = first + take(now, (chunk, unit, m)), second + take(later, (chunk, unit, m))
+            change = second - first
+            put(now, (0, unit, m), first + late[unit] * change if len(late) else first)
+            slope = change * take(rows, (unit, m))
+            if m + LANES > n:
+                put(rest, 0, slope)
+            else:
+                put(lanes, 0, slope if m == 0 else take(lanes, 0) + slope)
+        # In the order in which numpy sums a row: lanes in pairs, then what is behind the last whole vector
+        apart = 1
+        while apart < LANES:
+            for lane in range(0, LANES, 2 * apart):
+                lanes[lane] += lanes[lane + apart]
+            apart *= 2
+        total = lanes[0]
+        for lane in range(n % LANES):
+            total += rest[lane]
+        grad_delays[unit] = total

@@ -43,7 +43,7 @@ MODULES = {
     "lib/kernels/naive.py": ["tests/test_kernels.py", "-k", "not plain_python"],
     "lib/kernels/cpu.py": ["tests/test_kernels.py", "-k", "not plain_python"],
     "lib/kernels/scans.py": ["tests/test_kernels.py", "-k", "not plain_python"],
-    "lib/kernels/delays.py": ["tests/test_kernels.py", "-k", "not plain_python"],
+    "lib/kernels/delays.py": ["tests/test_delay_gradients.py", "tests/test_kernels.py", "-k", "not plain_python"],
     "lib/kernels/product.py": ["tests/test_product.py"],
     "lib/kernels/lanes.py": ["tests/test_lanes.py"],
 }

@@ -6,6 +6,6 @@ import os
 # kernels; asleep at once, they take longer to wake than a small operation takes. So they spin for a moment. Read when
 # torch is first imported, so import lib before torch where training on several cores is to be fast.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -230,6 +232,33 @@ def test_float32_agrees_with_the_specification(neuron, back, compact, tolerance)
             errors.append([((one - other).norm() / other.norm()).item() for one, other in pairs])
     assert len(errors) >= 4
     assert (np.median(errors, 0) <= tolerance * np.array([1, 1, 2, 1])[: len(leaves)]).all()
+
+
+def test_chunks_are_shared_with_helpers(monkeypatch):
+    """All results, in order, also of a helper that takes long; its error arrives, after which no chunk is begun; a
+    helper that helps itself does not wait for itself."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    here, begun = threading.get_ident(), []
+
+    def slow(lo, hi):
+        begun.append(lo)
+        time.sleep(0.02 if threading.get_ident() == here else 0.1)
+        return lo, hi
+
+    assert cpu._over_chunks(slow, 100) == [(0, 32), (32, 64), (64, 96), (96, 100)]
+    nested = cpu._over_chunks(lambda lo, hi: cpu._over_chunks(slow, 40), 64)
+    assert nested == 2 * [[(0, 32), (32, 40)]]
+
+    def failing(lo, hi):
+        slow(lo, hi)
+        raise ValueError(lo)
+
+    begun.clear()
+    with pytest.raises(ValueError):
+        cpu._over_chunks(failing, 32 * 40)
+    known = len(begun)
+    time.sleep(0.2)
+    assert len(begun) == known <= 3
 
 
 def test_results_do_not_depend_on_threads():

@@ -20,7 +20,7 @@ def gradient(current, weight, delays, steps, late=None):
     return grad
 
 
-def at_once(current, weight):
+def undelayed(current, weight):
     """The same without delays."""
     grad = np.full((*current.shape[:2], weight.shape[1]), np.nan, weight.dtype)
     bring_back_undelayed(padded(current), panels_of(padded(weight.T).T, np.arange(weight.shape[1])), grad)
@@ -57,7 +57,7 @@ def test_bring_back_is_the_product_moved_by_the_delays(n_from, n_to, steps, long
 def test_without_delays_it_is_the_product(n_from, n_to, n_steps):
     """Of every neuron and step, also where a panel is not full."""
     current, weight, _ = problem(n_steps, n_from, n_to, 0)
-    np.testing.assert_allclose(at_once(current, weight), current @ weight, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(undelayed(current, weight), current @ weight, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_to", [DEPTH - 1, DEPTH, 2 * DEPTH + 16])
@@ -72,7 +72,7 @@ def test_sums_are_fused_and_in_order(n_to):
             few = (current[:, :, k, None].astype(np.float64) * weight[k] + few).astype(np.float32)
         total = total + few
     np.testing.assert_array_equal(gradient(current, weight, delays, current.shape[1]), total)
-    np.testing.assert_array_equal(at_once(current, weight), total)
+    np.testing.assert_array_equal(undelayed(current, weight), total)
 
 
 def test_a_sample_has_the_same_bits_alone():

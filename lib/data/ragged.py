@@ -26,20 +26,20 @@ def distinct_spikes(slots, units, offsets, n_bins, n_units):
         start = np.zeros(n_units + 1, np.int64)  # of each unit's run, when the events are sorted by unit
         for event in range(offsets[sample], offsets[sample + 1]):
             start[units[event] + 1] += slots[event] < n_bins
-        for unit in range(n_units):
-            start[unit + 1] += start[unit]
+        start = np.cumsum(start)
         by_unit, free = np.empty(start[-1], np.int64), start.copy()
         for event in range(offsets[sample], offsets[sample + 1]):
             if slots[event] < n_bins:
-                place = free[units[event]]
+                by_unit[free[units[event]]] = slots[event]
                 free[units[event]] += 1
-                while place > start[units[event]] and by_unit[place - 1] > slots[event]:  # not in order of time
-                    by_unit[place] = by_unit[place - 1]
-                    place -= 1
-                by_unit[place] = slots[event]
         for unit in range(n_units):
-            for i in range(start[unit], start[unit + 1]):
-                if i == start[unit] or by_unit[i] != by_unit[i - 1]:
+            begin, end = start[unit], start[unit + 1]
+            for i in range(begin + 1, end):
+                if by_unit[i] < by_unit[i - 1]:  # not in order of time
+                    by_unit[begin:end].sort()
+                    break
+            for i in range(begin, end):
+                if i == begin or by_unit[i] != by_unit[i - 1]:
                     bins[n], kept_units[n] = by_unit[i], unit
                     n += 1
         kept_offsets[sample + 1] = n

@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -332,8 +332,14 @@ def _over_chunks(work: Callable[[int, int], object], batch: int) -> list:
 
     helpers = min(torch.get_num_threads(), len(bounds)) - 1
     helping = [_pool(helpers).submit(work_on) for _ in range(helpers)]
-    work_on()  # here too: to wake a thread takes as long as a small chunk
-    for helper in helping:
+    try:
+        work_on()  # here too: to wake a thread takes as long as a small chunk
+    finally:
+        for _ in waiting:  # after an error nobody begins another
+            pass
+        begun = [helper for helper in helping if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
         helper.result()
     return done
 

@@ -64,7 +64,7 @@ def gradients(now, later, rows, late, n, grad_delays):
                 put(rest, 0, slope)
             else:
                 put(lanes, 0, slope if m == 0 else take(lanes, 0) + slope)
-        # In the order in which numpy sums a row: lanes in pairs, then what is behind the last whole vector
+        # In the order in which numpy sums up to 128 numbers: lanes in pairs, then what is behind the last whole vector
         apart = 1
         while apart < LANES:
             for lane in range(0, LANES, 2 * apart):

@@ -1,4 +1,5 @@
-"""What spikes receive through weights and delays: a matrix product, of only those steps that an axon brings back.
+"""What spikes receive through weights and delays: a matrix product; with delays, of only those steps that an axon
+brings back.
 
 The steps behind delays outnumber those before them by the longest delay; of these an axon needs as many as there are
 before it, from its own delay on. Axons of similar delay share a panel, which then needs few steps that not all of them
@@ -18,7 +19,7 @@ from .compiled import compiled, inlined
 from .lanes import LANES, put, take, zeros
 
 WIDTH, HEIGHT = 16, 6  # of a tile of the product: its float32 sums fill 12 of the 16 registers of AVX2
-DEPTH = 128  # neurons in a sum; of more, such sums are added: the weights that a tile needs stay in the nearest cache
+DEPTH = 128  # neurons in a sum; of more, such sums are added: a tile's weights stay in the nearest cache. Decides bits
 
 
 def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -33,7 +34,7 @@ def panels_of(weight: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @compiled
 def bring_back_undelayed(current, panels, grad):
-    """The gradient of spikes, from that of the current which they drive through weights at once.
+    """The gradient of spikes, from that of the current which they drive through weights without delays.
 
     Args:
         current: (samples, n_steps, postsynaptic).

@@ -34,6 +34,7 @@ class Worker:
         python = ENVIRONMENT / "bin" / "python" if contestant in PEERS else sys.executable
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
         xla = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"} if threads == 1 else {}
+        # `lib` sets how idle threads wait, for its own process; the other libraries keep their own way
         own = {name: word for name, word in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
         self.said = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(

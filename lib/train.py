@@ -296,8 +296,8 @@ def clip_(network: SpikingNetwork | EventNetwork, n_networks: int, largest: floa
     grads = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     norms = torch.stack([torch.linalg.vector_norm(grad.reshape(n_networks, -1), dim=1) for grad in grads], 1)
     norm = torch.linalg.vector_norm(norms, dim=1)
+    scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # to the bits of torch.nn.utils.clip_grad_norm_
     for grad in grads:
-        scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # to the bits of torch.nn.utils.clip_grad_norm_
         grad.mul_(scale.view(-1, *[1] * (grad.ndim - 1)))
     return norm
 

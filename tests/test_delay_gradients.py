@@ -16,6 +16,7 @@ def test_gradients_are_the_plain_sums(number, chunks, n, shares):
     rng, n_from = np.random.default_rng(n), 7
     now, later = padded(rng.standard_normal((2, chunks, n_from, n)).astype(number))
     rows, late = padded(rng.standard_normal((n_from, n)).astype(number)), rng.random(n_from * shares).astype(number)
+    later[..., n:] = np.nan  # padding
     first, second = now[0].copy(), later[0].copy()
     for chunk in range(1, chunks):
         first, second = first + now[chunk], second + later[chunk]

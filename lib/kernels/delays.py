@@ -1,4 +1,4 @@
-"""Axonal delays of spike lists, whole time steps, behind `cpu`; `product` takes gradients back through them."""
+"""Axonal delays behind `cpu`: spike lists moved by whole steps, and gradients of delays; `product` has those of spikes."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def gradients(now, later, rows, late, n, grad_delays):
         n: postsynaptic neurons without padding.
         grad_delays: (presynaptic,), receives that of delays: what a spike would bring about that arrives a step later.
     """
-    lanes, rest = np.zeros(LANES, rows.dtype), np.empty(LANES, rows.dtype)
+    slopes, sums = np.empty(rows.shape[1], rows.dtype), np.empty(8, rows.dtype)
     for unit in range(len(rows)):
         for m in range(0, rows.shape[1], LANES):
             first, second = take(now, (0, unit, m)), take(later, (0, unit, m))
@@ -59,18 +59,15 @@ def gradients(now, later, rows, late, n, grad_delays):
                 first, second = first + take(now, (chunk, unit, m)), second + take(later, (chunk, unit, m))
             change = second - first
             put(now, (0, unit, m), first + late[unit] * change if len(late) else first)
-            slope = change * take(rows, (unit, m))
-            if m + LANES > n:
-                put(rest, 0, slope)
-            else:
-                put(lanes, 0, slope if m == 0 else take(lanes, 0) + slope)
-        # In the order in which numpy sums up to 128 numbers: lanes in pairs, then what is behind the last whole vector
-        apart = 1
-        while apart < LANES:
-            for lane in range(0, LANES, 2 * apart):
-                lanes[lane] += lanes[lane + apart]
-            apart *= 2
-        total = lanes[0]
-        for lane in range(n % LANES):
-            total += rest[lane]
+            put(slopes, m, change * take(rows, (unit, m)))
+        # In the order in which numpy sums up to 128 numbers: eight sums, these in pairs, then what eights leave over
+        eights = n - n % 8
+        for k in range(8):
+            sums[k] = slopes[k] if eights else 0
+        for m in range(8, eights, 8):
+            for k in range(8):
+                sums[k] += slopes[m + k]
+        total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+        for m in range(eights, n):
+            total += slopes[m]
         grad_delays[unit] = total

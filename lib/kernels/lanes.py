@@ -22,7 +22,7 @@ from numba.extending import lower_builtin, models, register_model
 
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
 # Numba notices a changed line in a file with compiled functions, not in this one: then delete __pycache__/*.nb?
-LANES = 8  # float32 in a register of AVX2: with more, small layers would compute much padding
+LANES = 16  # float32 in a register of AVX-512, or in two of AVX2: with more, small layers would compute much padding
 
 
 def aligned(shape: tuple[int, ...], number: np.dtype | type) -> np.ndarray:

@@ -34,8 +34,10 @@ GROWTH = {
     "hidden neurons": [replace(BASE, sizes=(700, n, n, 20)) for n in (64, 128, 256, 512)],
     "density": [replace(BASE, density=d) for d in (0.003, 0.01, 0.03, 0.1, 0.3)],
     "batch": [replace(BASE, batch=b) for b in (32, 128, 512)],
+    "longest delay": [replace(BASE, longest_delay=d) for d in (0, 25, 50)],
 }
-VALUE = {"time steps": "n_bins", "density": "density", "batch": "batch"}
+GROWTH_ROUNDS = 15
+VALUE = {"time steps": "n_bins", "density": "density", "batch": "batch", "longest delay": "longest_delay"}
 
 
 def line_up(name: str) -> list[str]:
@@ -60,8 +62,9 @@ def against_peers(names: list[str], threads: int, clock: str) -> dict[str, dict]
     found = {}
     for name in names:
         taking_part = {c: workers[c] for c in line_up(name)} | one_core
+        entrants = {c: (worker, TASKS[name]) for c, worker in taking_part.items()}
         rounds = ROUNDS[TASKS[name].n_bins] if threads == 1 else WALL_ROUNDS
-        found[name] = compare(taking_part, TASKS[name], rounds, clock)
+        found[name] = compare(entrants, rounds, clock)
         print(f"{name}: {threads} core{'s' * (threads > 1)}\n{table(found[name], clock)}", flush=True)
     for worker in (workers | one_core).values():
         worker.close()
@@ -69,16 +72,15 @@ def against_peers(names: list[str], threads: int, clock: str) -> dict[str, dict]
 
 
 def growth() -> dict[str, list[dict]]:
-    """How our cost grows along each axis: axis -> [{"value", "ms", "bytes", "rates"}]."""
-    worker, found = Worker("ours"), {}
+    """How our cost grows along each axis, its values in one run: axis -> [{"value", and of `harness.compare`}]."""
+    workers, found = [Worker("ours") for _ in range(max(map(len, GROWTH.values())))], {}
     for axis, tasks in GROWTH.items():
-        found[axis] = []
-        for task in tasks:
-            value = getattr(task, VALUE[axis]) if axis in VALUE else task.sizes[1]
-            row = compare({"ours": worker}, task, rounds=3)["ours"]
-            found[axis].append({"value": value} | {key: row[key] for key in ("ms", "bytes", "rates")})
+        values = [getattr(task, VALUE[axis]) if axis in VALUE else task.sizes[1] for task in tasks]
+        entrants = dict(zip(values, zip(workers, tasks, strict=False), strict=True))
+        found[axis] = [{"value": value} | row for value, row in compare(entrants, GROWTH_ROUNDS).items()]
         print(f"{axis}: " + ", ".join(f"{row['value']}: {row['ms']:.1f} ms" for row in found[axis]), flush=True)
-    worker.close()
+    for worker in workers:
+        worker.close()
     return found
 
 

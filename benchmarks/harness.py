@@ -114,20 +114,20 @@ def ratios(milliseconds: dict[str, float], reference: str = "ours") -> dict[str,
     return {name: ms / milliseconds[reference] for name, ms in milliseconds.items()}
 
 
-def compare(workers: dict[str, Worker | Crowd], task: Task, rounds: int, clock: str = "cpu") -> dict[str, dict]:
-    """Time one task for every worker that can do it.
+def compare(entrants: dict[str, tuple[Worker | Crowd, Task]], rounds: int, clock: str = "cpu") -> dict[str, dict]:
+    """Time every worker on its task.
 
     Args:
-        workers: by name of the contestant.
+        entrants: name -> a worker, which nobody else has, and its task.
         rounds: how often each is timed.
         clock: "cpu" or "wall".
 
     Returns:
-        Contestant -> {"ms" (median of a step of training), "all_ms", "rates" (spikes of a hidden neuron a bin),
+        Name -> {"ms" (median of a step of training), "all_ms", "rates" (spikes of a hidden neuron a bin),
         "bytes" (peak memory of a step, per neuron and time step)}.
     """
     found, measure = {}, {}
-    for name, worker in workers.items():
+    for name, (worker, task) in entrants.items():
         built = worker.ask(task=asdict(task))
         steps = max(1, round(LONG_ENOUGH / worker.ask(steps=1)[clock]))
         measure[name] = lambda worker=worker, steps=steps: worker.ask(steps=steps)[clock] / steps

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from benchmarks import __main__ as command
 from benchmarks import contestants, expert, figure, harness, paper, worker
 from benchmarks.tasks import DECAY, SLOPE, TASKS, Task, problem
 from lib.experiments import EXPERIMENTS
@@ -52,12 +53,24 @@ def test_times_are_medians_of_a_step_and_ratios_to_ours():
     """One slow round moves no median; short steps are timed several at once; memory is per neuron and time step."""
     ours = FakeWorker(0.01, *[0.01] * 5, *[0.5] * 5, *[0.02] * 5)  # 0.05 s are 5 steps: 10, 500 and 20 ms each
     peer = FakeWorker(0.08, 0.08, 0.06, 0.9)
-    found = harness.compare({"ours": ours, "peer": peer}, TINY, rounds=3)
+    found = harness.compare({"ours": (ours, TINY), "peer": (peer, TINY)}, rounds=3)
     assert [request.get("steps") for request in ours.asked] == [None, 1, 5, 5, 5]
     assert [request.get("steps") for request in peer.asked] == [None, 1, 1, 1, 1]
     assert found["ours"] == {"rates": [0.25], "bytes": 8.0, "ms": 20.0, "all_ms": [10.0, 500.0, 20.0]}
     assert found["peer"]["ms"] == 80.0
     assert harness.ratios({name: row["ms"] for name, row in found.items()}) == {"ours": 1.0, "peer": 4.0}
+
+
+def test_the_values_of_an_axis_are_timed_in_one_run(monkeypatch):
+    """A worker a value, with the task of this value; a price is a ratio of times that were measured side by side."""
+    workers = [FakeWorker(*[0.1] * 30), FakeWorker(*[0.15] * 30)]
+    unused = iter(workers)
+    monkeypatch.setattr(command, "Worker", lambda name: next(unused))
+    monkeypatch.setattr(FakeWorker, "close", lambda self: None, raising=False)
+    monkeypatch.setattr(command, "GROWTH", {"longest delay": [TINY, DELAYED]})
+    (rows,) = command.growth().values()
+    assert [(row["value"], row["ms"], len(row["all_ms"])) for row in rows] == [(0, 100.0, 15), (6, 150.0, 15)]
+    assert [worker.asked[0]["task"]["longest_delay"] for worker in workers] == [0, 6]
 
 
 def test_a_step_counts_the_updates_of_its_neurons():

@@ -36,7 +36,7 @@ GROWTH = {
     "batch": [replace(BASE, batch=b) for b in (32, 128, 512)],
     "longest delay": [replace(BASE, longest_delay=d) for d in (0, 25, 50)],
 }
-GROWTH_ROUNDS = 15
+GROWTH_ROUNDS = 15  # our steps are short
 VALUE = {"time steps": "n_bins", "density": "density", "batch": "batch", "longest delay": "longest_delay"}
 
 
@@ -72,7 +72,10 @@ def against_peers(names: list[str], threads: int, clock: str) -> dict[str, dict]
 
 
 def growth() -> dict[str, list[dict]]:
-    """How our cost grows along each axis, its values in one run: axis -> [{"value", and of `harness.compare`}]."""
+    """How our cost grows along each axis: axis -> rows, each what `harness.compare` finds and its "value".
+
+    The values of an axis are timed in one run; rows of two axes have been measured at different times.
+    """
     workers, found = [Worker("ours") for _ in range(max(map(len, GROWTH.values())))], {}
     for axis, tasks in GROWTH.items():
         values = [getattr(task, VALUE[axis]) if axis in VALUE else task.sizes[1] for task in tasks]

@@ -1,4 +1,4 @@
-"""Interleaved timing: a fresh process per contestant, one running at a time, medians over rounds."""
+"""Interleaved timing: a process per entrant, one running at a time, medians over rounds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from .tasks import Task
 
+Key = TypeVar("Key", str, float)  # of an entrant: a contestant, or a value of an axis
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / "build" / "peers"
 LONG_ENOUGH = 0.05  # s: fewer steps than take this long are not timed alone
@@ -99,7 +101,7 @@ class Crowd:
             worker.close()
 
 
-def interleave(measure: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def interleave(measure: dict[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
     """Each measurement once a round, a round starting with another one each time, so that drift meets all alike."""
     names, found = list(measure), {name: [] for name in measure}
     for round_ in range(rounds):
@@ -114,11 +116,11 @@ def ratios(milliseconds: dict[str, float], reference: str = "ours") -> dict[str,
     return {name: ms / milliseconds[reference] for name, ms in milliseconds.items()}
 
 
-def compare(entrants: dict[str, tuple[Worker | Crowd, Task]], rounds: int, clock: str = "cpu") -> dict[str, dict]:
+def compare(entrants: dict[Key, tuple[Worker | Crowd, Task]], rounds: int, clock: str = "cpu") -> dict[Key, dict]:
     """Time every worker on its task.
 
     Args:
-        entrants: name -> a worker, which nobody else has, and its task.
+        entrants: name -> a worker and its task; a worker holds one task, so every entrant has its own.
         rounds: how often each is timed.
         clock: "cpu" or "wall".
 

@@ -62,15 +62,33 @@ def test_times_are_medians_of_a_step_and_ratios_to_ours():
 
 
 def test_the_values_of_an_axis_are_timed_in_one_run(monkeypatch):
-    """A worker a value, with the task of this value; a price is a ratio of times that were measured side by side."""
-    workers = [FakeWorker(*[0.1] * 30), FakeWorker(*[0.15] * 30)]
-    unused = iter(workers)
-    monkeypatch.setattr(command, "Worker", lambda name: next(unused))
-    monkeypatch.setattr(FakeWorker, "close", lambda self: None, raising=False)
-    monkeypatch.setattr(command, "GROWTH", {"longest delay": [TINY, DELAYED]})
-    (rows,) = command.growth().values()
-    assert [(row["value"], row["ms"], len(row["all_ms"])) for row in rows] == [(0, 100.0, 15), (6, 150.0, 15)]
+    """A worker a value, with the task of this value, all timed in each round; a second axis takes the same workers."""
+    log, workers = [], []
+
+    class Logged(FakeWorker):
+        def __init__(self, contestant):
+            super().__init__(*[0.1 * len(workers) + 0.1] * 200)
+            workers.append(self)
+            self.closed = False
+
+        def ask(self, **request):
+            log.append((workers.index(self), request.get("steps", "build")))
+            return super().ask(**request)
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(command, "Worker", Logged)
+    axes = {"longest delay": [TINY, DELAYED], "hidden neurons": [TINY, replace(TINY, sizes=(12, 20, 8, 3))]}
+    monkeypatch.setattr(command, "GROWTH", axes)
+    found = command.growth()
+    for axis, values in (("longest delay", (0, 6)), ("hidden neurons", (10, 20))):
+        assert [(row["value"], row["ms"], len(row["all_ms"])) for row in found[axis]] == [
+            (values[0], 100.0, 15), (values[1], 200.0, 15),
+        ]  # fmt: skip
+    assert log[:8] == [(0, "build"), (0, 1), (1, "build"), (1, 1), (0, 1), (1, 1), (1, 1), (0, 1)]
     assert [worker.asked[0]["task"]["longest_delay"] for worker in workers] == [0, 6]
+    assert all(worker.closed for worker in workers)
 
 
 def test_a_step_counts_the_updates_of_its_neurons():

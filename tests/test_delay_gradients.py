@@ -9,7 +9,7 @@ from lib.kernels.lanes import LANES, padded
 
 @pytest.mark.parametrize("number", [np.float32, np.float64])
 @pytest.mark.parametrize("chunks", [1, 2, 5])
-@pytest.mark.parametrize("n", [1, LANES - 1, LANES, 2 * LANES + 4, 128])
+@pytest.mark.parametrize("n", [1, 7, 8, 9, LANES - 1, LANES, LANES + 8, 36, 127, 128])
 @pytest.mark.parametrize("shares", [True, False])
 def test_gradients_are_the_plain_sums(number, chunks, n, shares):
     """Chunks in order; of delays, the sum over postsynaptic neurons is numpy's; padding counts nothing."""

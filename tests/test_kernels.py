@@ -1,6 +1,7 @@
 """Fast kernels equal the specification; the specification equals hand calculation and finite differences."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -319,17 +320,24 @@ def test_golden_trace_of_a_spike_response_neuron(kernel):
 
 
 def test_compilation_is_announced_only_when_it_is_due(tmp_path):
-    """One line, once, where kernels are not on disk as they are now; none where they are."""
+    """One line, once, where kernels are not on disk as they are now, which includes the width of their vectors and all
+    else in the files that they share; none where they are."""
     program = (
         "import numpy as np; from lib.kernels import cpu, scans\n"
         "for kind in (np.float32, np.float64):\n"
         "    scans.weigh(np.zeros(0, np.uint16), np.zeros((1, 3), np.int64), np.ones(2, kind), np.zeros((1, 5), kind))\n"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    for lines in (1, 0):
-        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(tmp_path)}
+    shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("shipped_digits", "__pycache__"))
+    for changed, lines in ((None, 1), (None, 0), ("lanes.py", 1), ("compiled.py", 1), ("spikes.py", 0)):
+        if changed:
+            with (tmp_path / "lib" / "kernels" / changed).open("a") as file:
+                file.write("# changed\n")
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert run.returncode == 0, run.stderr
-        assert run.stderr.count("compiling") == lines
+        assert run.stderr.count("compiling") == lines, changed
 
 
 @pytest.mark.parametrize("n", [vectors * LANES for vectors in (1, 3, 4, 5, 9)])

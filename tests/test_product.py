@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from lib.kernels.lanes import padded
+from lib.kernels.lanes import LANES, padded
 from lib.kernels.product import DEPTH, HEIGHT, WIDTH, bring_back, bring_back_undelayed, panels_of, row_tile, tile
 
 N = [1, WIDTH - 1, WIDTH, 3 * WIDTH + 5]
@@ -81,6 +81,11 @@ def test_a_sample_has_the_same_bits_alone():
     together = gradient(current, weight, delays, 33)
     np.testing.assert_array_equal(gradient(current[1:2], weight, delays, 33)[0], together[1])
     np.testing.assert_array_equal(gradient(current, weight, delays, 21), together[:, :21])
+
+
+def test_vectors_fit_tiles_and_words_of_flags():
+    """Whole vectors fill a tile's row and a word of 64 flags: compiled code would write beyond them unnoticed."""
+    assert WIDTH % LANES == 0 and 64 % LANES == 0
 
 
 def test_tiles_as_plain_python():

@@ -3,6 +3,11 @@ ahead of its use, and find bits."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -12,10 +17,29 @@ from numba.extending import intrinsic, overload
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
 GATHER = 0x0102040810204080  # times this, the low bits of eight bytes meet in the highest byte
-# Numba notices a changed line in a file with compiled functions, not in this one: then delete __pycache__/*.nb?
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+SHARED = [Path(__file__).with_name(name) for name in ("compiled.py", "lanes.py")]  # what compiled functions call
 # A call passes every array as seven numbers and counts references to each row: for what is done every time step
 inlined = numba.njit(inline="always", nogil=True, error_model="numpy")
+_kept = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def compiled(function: Callable) -> Callable:
+    """Compile a function at its first call, and keep what comes out on disk; while it runs, other threads do too.
+
+    Numba compiles anew what was kept of another version of the function's own file. Here also of another version of
+    `lanes` or of this file: code for vectors of another width would read and write beyond the rows.
+    """
+    dispatcher = _kept(function)
+    if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
+        kept = dispatcher._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, _version())
+    return dispatcher
+
+
+@functools.lru_cache
+def _version() -> str:
+    """SHA-256 of the files in SHARED."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in SHARED)).hexdigest()
 
 
 def prefetch(rows, row):

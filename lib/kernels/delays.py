@@ -60,7 +60,7 @@ def gradients(now, later, rows, late, n, grad_delays):
             change = second - first
             put(now, (0, unit, m), first + late[unit] * change if len(late) else first)
             put(slopes, m, change * take(rows, (unit, m)))
-        # In the order in which numpy sums up to 128 numbers: eight sums, these in pairs, then what eights leave over
+        # In the order in which numpy sums up to 128 numbers: eight sums (whatever LANES is), these in pairs, then the rest
         eights = n - n % 8
         for k in range(8):
             sums[k] = slopes[k] if eights else 0

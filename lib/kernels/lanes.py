@@ -21,8 +21,9 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import lower_builtin, models, register_model
 
 OF_TORCH = {np.dtype(name): getattr(torch, name) for name in ("float32", "float64", "int16")}
-# Numba notices a changed line in a file with compiled functions, not in this one: then delete __pycache__/*.nb?
-LANES = 16  # float32 in a register of AVX-512, or in two of AVX2: with more, small layers would compute much padding
+# A divisor of 64 and of product.WIDTH; float32 in a register of AVX-512, or in two of AVX2. With more, small layers
+# would compute much padding: one of 100 neurons takes 6 % longer with 16 than with 8, one of 128 with delays 5 % less
+LANES = 16
 
 
 def aligned(shape: tuple[int, ...], number: np.dtype | type) -> np.ndarray:

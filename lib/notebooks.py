@@ -24,7 +24,7 @@ from .runs import pick_device
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 BUILD = ROOT / "build"
-TIMES = {"smoke": "2 min", "quick": "15 min", "full": "3 h", "paper": "a week"}  # all notebooks on two cores
+TIMES = {"smoke": "2 min", "quick": "15 min", "full": "2 h", "paper": "a week"}  # all notebooks on two cores
 
 
 def ordered(numbers: list[int], folder: Path) -> list[Path]:

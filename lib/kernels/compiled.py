@@ -3,7 +3,6 @@ ahead of its use, and find bits."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from numba.extending import intrinsic, overload
 AHEAD = 4  # time steps before memory is needed
 LINE = 64  # bytes that memory hands over at a time
 GATHER = 0x0102040810204080  # times this, the low bits of eight bytes meet in the highest byte
-SHARED = [Path(__file__).with_name(name) for name in ("compiled.py", "lanes.py")]  # what compiled functions call
+# What compiled functions of other files call
+SHARED = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("compiled.py", "lanes.py"))
 # A call passes every array as seven numbers and counts references to each row: for what is done every time step
 inlined = numba.njit(inline="always", nogil=True, error_model="numpy")
 _kept = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -32,14 +32,8 @@ def compiled(function: Callable) -> Callable:
     dispatcher = _kept(function)
     if hasattr(dispatcher, "_cache"):  # with NUMBA_DISABLE_JIT=1 it is the function itself
         kept = dispatcher._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, _version())
+        kept._source_stamp = (kept._source_stamp, hashlib.sha256(SHARED).hexdigest())
     return dispatcher
-
-
-@functools.lru_cache
-def _version() -> str:
-    """SHA-256 of the files in SHARED."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in SHARED)).hexdigest()
 
 
 def prefetch(rows, row):
